@@ -1,0 +1,16 @@
+//! Midslot, a Web3Signer-compatible remote signer for Ethereum validators.
+//!
+//! The modules follow the way of a request:
+//! [`http`] reads it, [`duty`] says what is asked (key, class, signing root, slashable part),
+//! [`keys`] finds the key, [`scheduler`] admits the job, [`slashing`] clears and records what is
+//! slashable, [`bls`] signs, [`audit`] writes down who asked and what was answered.
+
+pub mod audit;
+pub mod bls;
+pub mod config;
+pub mod duty;
+pub mod http;
+pub mod keys;
+pub mod scheduler;
+pub mod slashing;
+pub mod telemetry;

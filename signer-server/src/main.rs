@@ -1,0 +1,2 @@
+//! The `signer-server` binary.
+fn main() {}

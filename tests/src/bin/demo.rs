@@ -1,0 +1,2 @@
+//! The newcomer's first minute.
+fn main() {}
