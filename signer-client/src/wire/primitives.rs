@@ -1,4 +1,4 @@
-//! Fixed-size bytes and integers in the encodings of the Web3Signer API.
+//! Fixed-size bytes and integers in the encodings of the signing API.
 //!
 //! Bytes travel as hexadecimal text: written in lower case with `0x`, read in any case with or
 //! without the prefix. Integers travel as decimal strings and are read as strings or JSON integers.
@@ -27,12 +27,12 @@ pub enum HexError {
 fn decode_fixed<const N: usize>(text: &str, pad: bool) -> Result<[u8; N], HexError> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     let wrong_length = HexError::WrongLength { expected: N, found_digits: digits.len() };
-    if digits.len() % 2 != 0 || digits.len() > 2 * N || (!pad && digits.len() != 2 * N) {
+    if !digits.len().is_multiple_of(2) || digits.len() > 2 * N || (!pad && digits.len() != 2 * N) {
         return Err(wrong_length);
     }
     let mut bytes = [0; N];
-    // `const_hex` would strip a second prefix.
-    if digits.starts_with("0x") {
+    // `const_hex` would strip a second prefix, in either case.
+    if matches!(digits.as_bytes(), [_, b'x' | b'X', ..]) {
         return Err(HexError::InvalidDigit);
     }
     const_hex::decode_to_slice(digits, &mut bytes[N - digits.len() / 2..])
@@ -105,8 +105,8 @@ macro_rules! fixed_bytes {
 }
 
 fixed_bytes!(
-    /// A hash tree root or block hash, 32 bytes. Shorter text is padded with zeros on the left, as
-    /// Web3Signer does.
+    /// A hash tree root or block hash, 32 bytes. Shorter text is padded with zeros on the left, as the
+    /// reference signer does.
     Root, 32, pad: true
 );
 fixed_bytes!(
@@ -124,6 +124,14 @@ fixed_bytes!(
 fixed_bytes!(
     /// A compressed BLS12-381 signature in G2, 96 bytes. Not checked to be a point of the curve.
     Signature, 96, pad: false
+);
+fixed_bytes!(
+    /// A compressed KZG commitment to a blob, 48 bytes. Not checked to be a point of the curve.
+    KzgCommitment, 48, pad: false
+);
+fixed_bytes!(
+    /// The bloom filter of an execution payload's logs, 256 bytes.
+    LogsBloom, 256, pad: false
 );
 
 macro_rules! quoted_integer {
@@ -165,6 +173,85 @@ quoted_integer!(
     QuotedU64
 );
 
+/// An unsigned 256-bit integer that travels as a decimal string, as its 32 bytes with the lowest
+/// first (SSZ `uint256`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uint256(pub [u8; 32]);
+
+impl Uint256 {
+    /// Replaces `self` by `10 * self + digit`; `None` if that does not fit.
+    fn push_digit(&mut self, digit: u8) -> Option<()> {
+        let mut carry = u16::from(digit);
+        for byte in &mut self.0 {
+            let sum = u16::from(*byte) * 10 + carry;
+            *byte = sum.to_le_bytes()[0];
+            carry = sum >> 8;
+        }
+        (carry == 0).then_some(())
+    }
+
+    /// Divides `self` by ten and returns the remainder.
+    fn pop_digit(&mut self) -> u8 {
+        let mut remainder = 0_u16;
+        for byte in self.0.iter_mut().rev() {
+            let part = (remainder << 8) | u16::from(*byte);
+            *byte = (part / 10).to_le_bytes()[0];
+            remainder = part % 10;
+        }
+        remainder.to_le_bytes()[0]
+    }
+}
+
+impl fmt::Display for Uint256 {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = *self;
+        let mut digits = Vec::new();
+        while digits.is_empty() || rest != Self::default() {
+            digits.push(char::from(b'0' + rest.pop_digit()));
+        }
+        formatter.write_str(&digits.iter().rev().collect::<String>())
+    }
+}
+
+impl Serialize for Uint256 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Uint256 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Decimal;
+        impl de::Visitor<'_> for Decimal {
+            type Value = Uint256;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an unsigned 256-bit integer as a decimal string")
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Uint256, E> {
+                let mut integer = Uint256::default();
+                integer.0[..8].copy_from_slice(&number.to_le_bytes());
+                Ok(integer)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Uint256, E> {
+                if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return Err(E::custom("expected an unsigned decimal integer"));
+                }
+                let mut integer = Uint256::default();
+                for byte in text.bytes() {
+                    integer
+                        .push_digit(byte - b'0')
+                        .ok_or_else(|| E::custom("integer does not fit in 256 bits"))?;
+                }
+                Ok(integer)
+            }
+        }
+        deserializer.deserialize_any(Decimal)
+    }
+}
+
 struct DecimalU64;
 
 impl de::Visitor<'_> for DecimalU64 {
@@ -188,49 +275,4 @@ impl de::Visitor<'_> for DecimalU64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hex_is_read_in_any_case_with_or_without_prefix() {
-        let version = ForkVersion([0xab, 0, 0, 1]);
-        for text in ["0xab000001", "AB000001", "0xAb000001"] {
-            assert_eq!(text.parse(), Ok(version));
-        }
-        assert_eq!(version.to_string(), "0xab000001");
-    }
-
-    #[test]
-    fn wrong_lengths_and_digits_are_refused() {
-        for text in ["0x", "0xab0000", "0xab00000102", "0xab00000", "0Xab000001", "0x0xab00"] {
-            assert!(text.parse::<ForkVersion>().is_err(), "{text}");
-        }
-        assert_eq!("0xzz000001".parse::<ForkVersion>(), Err(HexError::InvalidDigit));
-    }
-
-    #[test]
-    fn short_roots_are_padded_on_the_left() {
-        let mut expected = [0; 32];
-        expected[31] = 7;
-        assert_eq!("0x07".parse(), Ok(Root(expected)));
-        assert_eq!("0x".parse(), Ok(Root::ZERO));
-        assert!("00".repeat(33).parse::<Root>().is_err());
-    }
-
-    #[test]
-    fn integers_are_read_as_string_or_number() {
-        for json in ["\"5\"", "5", "\"005\""] {
-            assert_eq!(serde_json::from_str::<Slot>(json).unwrap(), Slot(5));
-        }
-        assert_eq!(
-            serde_json::from_str::<Epoch>("\"18446744073709551615\"").unwrap(),
-            Epoch(u64::MAX)
-        );
-        for json in
-            ["\"18446744073709551616\"", "-1", "\"-1\"", "1.5", "\"0x5\"", "\"+5\"", "\"\"", "null"]
-        {
-            assert!(serde_json::from_str::<Slot>(json).is_err(), "{json}");
-        }
-        assert_eq!(serde_json::to_string(&Slot(7)).unwrap(), "\"7\"");
-    }
-}
+mod tests;
