@@ -1,1 +1,28 @@
-//! Placeholder header.
+//! Slashing protection: nothing slashable is ever signed, and what is signed is on record first.
+//!
+//! A block or attestation is *cleared* before its signature may leave: the pure rules of EIP-3076
+//! ([`rules`]) allow it and its record is durable. [`Cleared`] is the proof; only
+//! [`SlashingProtection::clear`] makes it.
+//!
+//! The way of a request: [`SlashingProtection::clear`] -> `lane` (bounded queues, batches of
+//! whatever waits, blocks first) -> `store` (rules on the state in memory, one transaction per
+//! batch) -> its own answer. The same task writes the audit trail when no block or attestation
+//! waits.
+
+mod cleared;
+mod database_url;
+mod error;
+mod lane;
+mod marker;
+mod protection;
+mod refusal;
+pub mod rules;
+mod store;
+
+pub use cleared::Cleared;
+pub use database_url::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
+pub use error::{CONFIRM_OPTION, NotCleared, OpenError, RegisterError, Unavailable};
+pub use marker::{FILE_NAME as MARKER_FILE_NAME, MarkerError};
+pub use protection::{OpenOptions, SlashingProtection};
+pub use refusal::{RecordedAttestation, RecordedBlock, Refusal};
+pub use store::{HighWatermark, StoreError};

@@ -1,0 +1,223 @@
+//! Rows on their way to the database.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+
+use super::{Client, Entry, Ticket};
+use crate::scheduler::Class;
+
+/// Longest time a row waits in the buffer while the database is there and not busy with blocks
+/// and attestations.
+pub const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Most rows of one write. Small enough that an attestation that arrives meanwhile waits only some
+/// milliseconds.
+pub(crate) const WRITE_BATCH: usize = 1_024;
+
+/// Rows that each held-back class may have in the buffer: about 300 bytes each.
+const ROOM_PER_CLASS: usize = 16_384;
+
+/// Rows kept at most, all classes together. Reached only when the database is away for long.
+const HARD_LIMIT: usize = 131_072;
+
+/// Opens rows. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    buffer: Arc<Buffer>,
+}
+
+impl Writer {
+    pub(crate) fn new(buffer: Arc<Buffer>) -> Self {
+        Self { buffer }
+    }
+
+    /// Opens the row of a request for `identifier`, the key as the request named it.
+    pub fn begin(&self, client: Client, identifier: &str) -> Ticket {
+        Ticket::begin(Arc::clone(&self.buffer), client, identifier)
+    }
+
+    /// Rows that wait to be written.
+    pub fn waiting_rows(&self) -> usize {
+        self.buffer.rows.lock().waiting.len()
+    }
+
+    /// Rows lost since the start because the database was away for too long.
+    pub fn lost_rows(&self) -> u64 {
+        self.buffer.lost.load(Ordering::Relaxed)
+    }
+}
+
+/// The rows that wait, and what makes low classes wait for them.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    instance: Arc<str>,
+    next_id: AtomicI64,
+    rows: Mutex<Rows>,
+    aggregates: Arc<Semaphore>,
+    selection_proofs: Arc<Semaphore>,
+    background: Arc<Semaphore>,
+    /// Wakes the database task: the first row came, or a full batch is there.
+    changed: Notify,
+    /// Whether rows are being written.
+    available: watch::Sender<bool>,
+    lost: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Rows {
+    waiting: VecDeque<Row>,
+    destination: Destination,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Destination {
+    Database,
+    /// There never was a database.
+    Nowhere,
+    /// The database was closed.
+    Closed,
+}
+
+/// A finished row, with its share of the room that is given back once the row is written.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) entry: Box<Entry>,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Buffer {
+    /// A buffer for a database whose next free id is `next_id`.
+    pub(crate) fn new(instance: &str, next_id: i64) -> Arc<Self> {
+        Self::with_room(instance, next_id, ROOM_PER_CLASS, Destination::Database)
+    }
+
+    /// A buffer that forgets every row at once.
+    pub(crate) fn discarding() -> Arc<Self> {
+        Self::with_room("", 1, ROOM_PER_CLASS, Destination::Nowhere)
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_small_room(next_id: i64, room: usize) -> Arc<Self> {
+        Self::with_room("test", next_id, room, Destination::Database)
+    }
+
+    fn with_room(instance: &str, next_id: i64, room: usize, destination: Destination) -> Arc<Self> {
+        Arc::new(Self {
+            instance: instance.into(),
+            next_id: AtomicI64::new(next_id),
+            rows: Mutex::new(Rows { waiting: VecDeque::new(), destination }),
+            aggregates: Arc::new(Semaphore::new(room)),
+            selection_proofs: Arc::new(Semaphore::new(room)),
+            background: Arc::new(Semaphore::new(room)),
+            changed: Notify::new(),
+            available: watch::Sender::new(true),
+            lost: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn next_id(&self) -> i64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn instance(&self) -> &Arc<str> {
+        &self.instance
+    }
+
+    /// Room for one row of this class, `None` for classes that need none.
+    pub(super) async fn room(&self, class: Class) -> Option<OwnedSemaphorePermit> {
+        let semaphore = match class {
+            Class::Block | Class::Attestation => return None,
+            Class::Aggregate => &self.aggregates,
+            Class::SelectionProof => &self.selection_proofs,
+            Class::Background => &self.background,
+        };
+        let mut available = self.available.subscribe();
+        tokio::select! {
+            biased;
+            permit = Arc::clone(semaphore).acquire_owned() => permit.ok(),
+            _ = available.wait_for(|available| !available) => None,
+        }
+    }
+
+    pub(super) fn push(&self, entry: Box<Entry>, room: Option<OwnedSemaphorePermit>) {
+        let waiting = {
+            let mut rows = self.rows.lock();
+            match rows.destination {
+                Destination::Nowhere => return,
+                Destination::Database if rows.waiting.len() < HARD_LIMIT => {
+                    rows.waiting.push_back(Row { entry, _room: room });
+                    rows.waiting.len()
+                }
+                Destination::Database | Destination::Closed => {
+                    drop(rows);
+                    self.count_lost(1);
+                    return;
+                }
+            }
+        };
+        if waiting == 1 || waiting == WRITE_BATCH {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Takes the oldest rows, at most [`WRITE_BATCH`].
+    pub(crate) fn take(&self) -> Vec<Row> {
+        let mut rows = self.rows.lock();
+        let count = rows.waiting.len().min(WRITE_BATCH);
+        rows.waiting.drain(..count).collect()
+    }
+
+    /// Gives rows back that could not be written.
+    pub(crate) fn put_back(&self, unwritten: Vec<Row>) {
+        let mut rows = self.rows.lock();
+        for row in unwritten.into_iter().rev() {
+            rows.waiting.push_front(row);
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.lock().waiting.len()
+    }
+
+    /// Resolves when the first row or a full batch has come since the last call.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Says whether rows are being written. While they are not, nobody waits for room.
+    pub(crate) fn set_available(&self, available: bool) {
+        self.available.send_replace(available);
+    }
+
+    /// Takes no more rows; those still here and those to come count as lost.
+    pub(crate) fn close(&self) {
+        self.set_available(false);
+        let unwritten = {
+            let mut rows = self.rows.lock();
+            rows.destination = Destination::Closed;
+            std::mem::take(&mut rows.waiting).len()
+        };
+        self.count_lost(unwritten as u64);
+    }
+
+    /// Logs at 1, 2, 4, 8 ... lost rows: early, and never a flood.
+    pub(crate) fn count_lost(&self, count: u64) {
+        if count == 0 {
+            return;
+        }
+        let before = self.lost.fetch_add(count, Ordering::Relaxed);
+        let after = before + count;
+        if before == 0 || before.ilog2() != after.ilog2() {
+            tracing::error!(lost_rows = after, "audit rows lost: the database does not take them");
+        }
+    }
+}

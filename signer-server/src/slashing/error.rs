@@ -1,0 +1,177 @@
+//! What can go wrong at the border of slashing protection.
+
+use std::{io, path::PathBuf};
+
+use signer_client::wire::{PublicKey, Root};
+use uuid::Uuid;
+
+use super::{MarkerError, Refusal, StoreError};
+
+/// Option that confirms a new, empty database although keys were registered before.
+pub const CONFIRM_OPTION: &str = "--accept-new-slashing-protection-db";
+
+/// Why slashing protection could not be opened. Every one of these stops the start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL names a kind of database that this version does not have.
+    #[error("PostgreSQL is not available in this version (asked for {url}); use sqlite:<path>")]
+    PostgresNotAvailable {
+        /// Host and database, without credentials.
+        url: String,
+    },
+    /// Another process has the database.
+    #[error(
+        "another signer is already running on {} (it holds {})",
+        database.display(), lock.display()
+    )]
+    AlreadyRunning {
+        /// The database file.
+        database: PathBuf,
+        /// The lock file beside it.
+        lock: PathBuf,
+    },
+    /// The folder of the database can't be made or written.
+    #[error("can't write in the folder of the slashing protection database: {}", path.display())]
+    Unwritable {
+        /// What could not be made or opened.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Keys were registered before, and their database is gone.
+    #[error(
+        "the slashing protection database {} is missing, but {} says that keys were registered in \
+         it. Starting without it could sign what is slashable. Restore the file; or, if no \
+         validator of this signer can have signed anything that matters, confirm a new empty \
+         database with {CONFIRM_OPTION}",
+        database.display(), marker.display()
+    )]
+    DatabaseMissing {
+        /// The marker that remembers.
+        marker: PathBuf,
+        /// The file that is not there.
+        database: PathBuf,
+    },
+    /// Keys were registered before, in another database.
+    #[error(
+        "the slashing protection database {} (identity {found}) is not the one that {} remembers \
+         (identity {expected}). Starting with it could sign what is slashable. Put the right \
+         database in place; or, if this one knows everything that was signed, confirm it with \
+         {CONFIRM_OPTION}",
+        database.display(), marker.display()
+    )]
+    DatabaseReplaced {
+        /// The marker that remembers.
+        marker: PathBuf,
+        /// The file in use.
+        database: PathBuf,
+        /// Identity in the marker.
+        expected: Uuid,
+        /// Identity in the file.
+        found: Uuid,
+    },
+    /// A marker can't be read or written. A damaged one is replaced when the database is
+    /// confirmed.
+    #[error(
+        "{0}; if the slashing protection database is the right one, confirm it with {CONFIRM_OPTION}"
+    )]
+    Marker(#[source] MarkerError),
+    /// The file belongs to something else.
+    #[error("{} is a database, but not one of this signer", database.display())]
+    ForeignDatabase {
+        /// The file.
+        database: PathBuf,
+    },
+    /// A newer version of the signer has used the database.
+    #[error(
+        "{} has schema version {found}, newer than version {supported} of this signer: use the \
+         newer signer, never an older one on its database", database.display()
+    )]
+    NewerSchema {
+        /// The file.
+        database: PathBuf,
+        /// Version in the file.
+        found: i64,
+        /// Newest version that this signer knows.
+        supported: i64,
+    },
+    /// The schema could not be brought to this version.
+    #[error("can't prepare the schema of {}", database.display())]
+    Migration {
+        /// The file.
+        database: PathBuf,
+        /// What happened.
+        source: sqlx::migrate::MigrateError,
+    },
+    /// The database protects the validators of another chain.
+    #[error(
+        "{} belongs to the chain with genesis validators root {pinned}, but the network has \
+         {network}", database.display()
+    )]
+    WrongGenesisValidatorsRoot {
+        /// The file.
+        database: PathBuf,
+        /// Root in the file.
+        pinned: Root,
+        /// Root of the configured network.
+        network: Root,
+    },
+    /// SQLite failed or can't be trusted: the file is corrupt, busy, read-only, contradicts itself,
+    /// a setting that durability depends on was not taken, the disk is full.
+    #[error("can't open the slashing protection database {}: {source}", database.display())]
+    Store {
+        /// The file.
+        database: PathBuf,
+        /// What happened.
+        source: StoreError,
+    },
+}
+
+/// Why keys could not be registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// The marker that guards against a lost database could not be written.
+    #[error(transparent)]
+    Marker(#[from] MarkerError),
+    /// The database did not take the keys.
+    #[error("can't register keys in the slashing protection database: {0}")]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a duty was not cleared. Nothing may be signed.
+#[derive(Debug, thiserror::Error)]
+pub enum NotCleared {
+    /// The rules forbid it (412).
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// The key was never registered here.
+    #[error("the key {key} is not registered for slashing protection")]
+    Unregistered {
+        /// The key.
+        key: PublicKey,
+    },
+    /// The database could not answer. It may or may not have recorded the duty; the same request
+    /// may be sent again.
+    #[error("slashing protection is unavailable: {0}")]
+    Unavailable(#[from] Unavailable),
+    /// A mistake in the signer: the ticket was opened for another database.
+    #[error("the audit ticket belongs to another database")]
+    ForeignTicket,
+}
+
+/// Why the database did not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// More requests wait than the queue holds; nothing was recorded.
+    #[error("too many requests wait for the database")]
+    QueueFull,
+    /// The database failed; it is being opened again.
+    #[error("the database failed")]
+    Database,
+    /// The database did not answer in time.
+    #[error("the database did not answer in time")]
+    TimedOut,
+    /// It was closed.
+    #[error("the database is closed")]
+    Closed,
+}

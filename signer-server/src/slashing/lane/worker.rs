@@ -1,0 +1,341 @@
+//! The loop of the database task.
+
+use std::{
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use signer_client::wire::Slot;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{
+    Command, Status,
+    batch::{Intake, Waiting},
+};
+use crate::{
+    audit::{Buffer, Entry, FLUSH_INTERVAL, WRITE_BATCH},
+    slashing::{
+        error::Unavailable,
+        rules::VoteEpochs,
+        store::{Store, StoreError},
+    },
+};
+
+/// Pause between attempts to open the database again.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// How long nothing must have come in before housekeeping.
+const IDLE: Duration = Duration::from_millis(500);
+
+type CloseReply = oneshot::Sender<Result<(), StoreError>>;
+
+/// The task. It ends when it is told to close or when nobody is left who could ask.
+pub(super) struct Worker<S> {
+    store: S,
+    attestations: Intake<VoteEpochs>,
+    blocks: Intake<Slot>,
+    commands: mpsc::Receiver<Command>,
+    audit: Arc<Buffer>,
+    /// When the rows that wait should be written; `None` while none wait.
+    audit_due: Option<Instant>,
+    /// Whether the housekeeping is done since the last event.
+    rested: bool,
+    status: Arc<Status>,
+}
+
+/// Whether to go on.
+enum Step {
+    Continue,
+    End(Option<CloseReply>),
+}
+
+/// What woke the worker up.
+enum Event {
+    Block(Option<Waiting<Slot>>),
+    Attestation(Option<Waiting<VoteEpochs>>),
+    Command(Option<Command>),
+    AuditDue,
+    Idle,
+}
+
+/// Turns the status to unhealthy even if the worker panics.
+struct UnhealthyAtTheEnd {
+    status: Arc<Status>,
+    audit: Arc<Buffer>,
+}
+
+impl Drop for UnhealthyAtTheEnd {
+    fn drop(&mut self) {
+        self.status.healthy.store(false, Ordering::Relaxed);
+        self.audit.close();
+    }
+}
+
+impl<S: Store> Worker<S> {
+    pub(super) fn new(
+        store: S,
+        attestations: mpsc::Receiver<Waiting<VoteEpochs>>,
+        blocks: mpsc::Receiver<Waiting<Slot>>,
+        commands: mpsc::Receiver<Command>,
+        audit: Arc<Buffer>,
+        status: Arc<Status>,
+    ) -> Self {
+        let (attestations, blocks) = (Intake::new(attestations), Intake::new(blocks));
+        Self { store, attestations, blocks, commands, audit, audit_due: None, rested: true, status }
+    }
+
+    pub(super) async fn run(mut self) {
+        let _guard =
+            UnhealthyAtTheEnd { status: Arc::clone(&self.status), audit: Arc::clone(&self.audit) };
+        let reply = self.work().await;
+        let closed = self.shut_down().await;
+        match (reply, closed) {
+            // A requester that went away needs no answer.
+            (Some(reply), closed) => drop(reply.send(closed)),
+            (None, Err(error)) => {
+                tracing::error!(%error, "closing the slashing protection database");
+            }
+            (None, Ok(())) => {}
+        }
+    }
+
+    /// Serves until it is told to close (then it returns whom to tell) or nobody can ask any more.
+    async fn work(&mut self) -> Option<CloseReply> {
+        loop {
+            match self.step().await {
+                Ok(Step::Continue) => {}
+                Ok(Step::End(reply)) => return reply,
+                Err(error) => {
+                    if let Some(reply) = self.recover(&error).await {
+                        return Some(reply);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does the most urgent thing, or waits for one to come.
+    async fn step(&mut self) -> Result<Step, StoreError> {
+        if self.clear_blocks().await? {
+            return Ok(Step::Continue);
+        }
+        let busy = self.clear_attestations().await?;
+        if self.is_audit_due(busy) {
+            self.write_audit().await?;
+            return Ok(Step::Continue);
+        }
+        let event = match self.commands.try_recv() {
+            Ok(command) => Event::Command(Some(command)),
+            Err(_) if busy => return Ok(Step::Continue),
+            Err(_) => self.wait().await,
+        };
+        self.rested = matches!(event, Event::Idle);
+        match event {
+            Event::Block(Some(waiting)) => self.blocks.defer(waiting),
+            Event::Attestation(Some(waiting)) => self.attestations.defer(waiting),
+            Event::Command(Some(command)) => return self.obey(command).await,
+            Event::AuditDue => {}
+            Event::Idle => self.store.idle().await?,
+            // The three senders live and die together.
+            Event::Block(None) | Event::Attestation(None) | Event::Command(None) => {
+                return Ok(Step::End(None));
+            }
+        }
+        Ok(Step::Continue)
+    }
+
+    /// Clears the blocks that wait; says whether there were any.
+    async fn clear_blocks(&mut self) -> Result<bool, StoreError> {
+        let batch = self.blocks.next_batch();
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        let decisions = self.store.clear_blocks(&batch.requests).await;
+        batch.answer(decisions)?;
+        Ok(true)
+    }
+
+    /// The same for one batch of attestations.
+    async fn clear_attestations(&mut self) -> Result<bool, StoreError> {
+        let batch = self.attestations.next_batch();
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        let decisions = self.store.clear_attestations(&batch.requests).await;
+        batch.answer(decisions)?;
+        Ok(true)
+    }
+
+    /// Sleeps until there is something to do.
+    async fn wait(&mut self) -> Event {
+        // Without rows to write and with the housekeeping done, no clock wakes the task.
+        let timer = self.audit_due.is_some() || !self.rested;
+        let wake_up = self.audit_due.unwrap_or_else(|| Instant::now() + IDLE);
+        tokio::select! {
+            biased;
+            waiting = self.blocks.queue.recv() => Event::Block(waiting),
+            waiting = self.attestations.queue.recv() => Event::Attestation(waiting),
+            command = self.commands.recv() => Event::Command(command),
+            () = self.audit.changed() => Event::AuditDue,
+            () = sleep_until(wake_up), if timer => {
+                if self.audit_due.is_some() { Event::AuditDue } else { Event::Idle }
+            }
+        }
+    }
+
+    /// Whether to write audit rows now. While attestations keep coming it may be a little later.
+    fn is_audit_due(&mut self, busy: bool) -> bool {
+        let waiting = self.audit.len();
+        if waiting == 0 {
+            self.audit_due = None;
+            return false;
+        }
+        let due = *self.audit_due.get_or_insert_with(|| Instant::now() + FLUSH_INTERVAL);
+        let latest = if busy { due + FLUSH_INTERVAL } else { due };
+        let much = if busy { 4 * WRITE_BATCH } else { WRITE_BATCH };
+        waiting >= much || Instant::now() >= latest
+    }
+
+    /// Writes one batch of finished rows; on an error they stay in the buffer.
+    async fn write_audit(&mut self) -> Result<(), StoreError> {
+        let rows = self.audit.take();
+        let entries: Vec<_> = rows.iter().map(|row| &*row.entry).collect();
+        let written = match self.store.write_audit(&entries).await {
+            // One row that the database refuses must not hold up the others for ever.
+            Err(StoreError::Constraint(_)) => self.write_audit_singly(&entries).await,
+            written => written,
+        };
+        if written.is_err() {
+            self.audit.put_back(rows);
+        } else if self.audit.len() < WRITE_BATCH {
+            self.audit_due = None;
+        }
+        written
+    }
+
+    /// Writes what can be written. A row that is written again after an error is the same row.
+    async fn write_audit_singly(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
+        for entry in entries {
+            match self.store.write_audit(&[entry]).await {
+                Err(StoreError::Constraint(error)) => {
+                    tracing::error!(id = entry.id, %error, "the database refuses an audit row");
+                    self.audit.count_lost(1);
+                }
+                written => written?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody is told the cause of a failure but the log: it may name paths.
+    async fn obey(&mut self, command: Command) -> Result<Step, StoreError> {
+        match command {
+            Command::Register { keys, reply } => {
+                let result = self.store.register(&keys).await;
+                let answer = if result.is_ok() { Ok(()) } else { Err(Unavailable::Database) };
+                let _ = reply.send(answer);
+                result?;
+            }
+            Command::ReadAudit { filter, reply } => match self.store.read_audit(&filter).await {
+                Ok(part) => {
+                    let _ = reply.send(Ok(part));
+                }
+                Err(error) => {
+                    // Reading left nothing half done; a write will tell if more is wrong.
+                    tracing::error!(%error, "reading the audit trail");
+                    let _ = reply.send(Err(Unavailable::Database));
+                }
+            },
+            Command::Close { reply } => return Ok(Step::End(Some(reply))),
+        }
+        Ok(Step::Continue)
+    }
+
+    /// Opens the database again, however long it takes. Whoever asks meanwhile is told at once.
+    /// Returns early, with whom to tell, when it shall close.
+    async fn recover(&mut self, cause: &StoreError) -> Option<CloseReply> {
+        tracing::error!(error = %cause, "the slashing protection database failed; opening it again");
+        self.status.healthy.store(false, Ordering::Relaxed);
+        self.audit.set_available(false);
+        let mut pause = FIRST_RETRY;
+        loop {
+            let Self { store, attestations, blocks, commands, .. } = self;
+            let (result, close) =
+                refuse_until(store.recover(), blocks, attestations, commands).await;
+            if close.is_some() {
+                return close;
+            }
+            match result {
+                Ok(()) => break,
+                Err(error) => tracing::error!(
+                    %error, retry_in_ms = pause.as_millis(),
+                    "the slashing protection database is still away; no block and no attestation \
+                     is signed"
+                ),
+            }
+            let ((), close) = refuse_until(sleep(pause), blocks, attestations, commands).await;
+            if close.is_some() {
+                return close;
+            }
+            pause = (pause * 2).min(LAST_RETRY);
+        }
+        tracing::info!("the slashing protection database is open again");
+        *self.status.high_watermark.lock() = self.store.high_watermark();
+        self.status.healthy.store(true, Ordering::Relaxed);
+        self.audit.set_available(true);
+        None
+    }
+
+    /// Answers what is still in the queues, writes the finished audit rows, closes the store.
+    async fn shut_down(mut self) -> Result<(), StoreError> {
+        self.blocks.queue.close();
+        self.attestations.queue.close();
+        self.commands.close();
+        let drained = if self.status.is_healthy() { self.drain().await } else { Ok(()) };
+        self.blocks.fail_all(Unavailable::Closed);
+        self.attestations.fail_all(Unavailable::Closed);
+        self.audit.close();
+        let closed = self.store.close().await;
+        drained.and(closed)
+    }
+
+    async fn drain(&mut self) -> Result<(), StoreError> {
+        while self.clear_blocks().await? || self.clear_attestations().await? {}
+        while self.audit.len() > 0 {
+            self.write_audit().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs `task` and meanwhile answers everybody that the database is unavailable. Stops early when
+/// told to close.
+async fn refuse_until<Output>(
+    task: impl Future<Output = Output>,
+    blocks: &mut Intake<Slot>,
+    attestations: &mut Intake<VoteEpochs>,
+    commands: &mut mpsc::Receiver<Command>,
+) -> (Output, Option<CloseReply>) {
+    let mut task = pin!(task);
+    let mut close = None;
+    loop {
+        blocks.fail_all(Unavailable::Database);
+        attestations.fail_all(Unavailable::Database);
+        let open = close.is_none();
+        tokio::select! {
+            output = &mut task => return (output, close),
+            Some(waiting) = blocks.queue.recv() => waiting.fail(Unavailable::Database),
+            Some(waiting) = attestations.queue.recv() => waiting.fail(Unavailable::Database),
+            Some(command) = commands.recv(), if open => match command {
+                Command::Register { reply, .. } => drop(reply.send(Err(Unavailable::Database))),
+                Command::ReadAudit { reply, .. } => drop(reply.send(Err(Unavailable::Database))),
+                Command::Close { reply } => close = Some(reply),
+            },
+        }
+    }
+}

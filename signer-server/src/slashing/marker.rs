@@ -1,0 +1,169 @@
+//! The reminder, kept apart from the database, that this signer has registered keys before.
+//!
+//! A slashing protection database on a volume that does not survive a restart comes back empty and
+//! would allow everything again. So once keys are registered, a small file with the database's
+//! identity lies in every writable key folder; at the next start a missing or different database
+//! stops the signer until the operator confirms.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use uuid::Uuid;
+
+/// Name of the file in a key folder.
+pub const FILE_NAME: &str = ".midslot-slashing-protection";
+
+/// Name of the file beside the database: the last resort, because it vanishes with the volume.
+const FILE_NAME_BESIDE_DATABASE: &str = ".midslot-slashing-protection-keys-registered";
+
+/// The line that carries the identity begins with this.
+const CLUSTER: &str = "cluster: ";
+
+/// A marker that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Marker {
+    /// The file.
+    pub(super) path: PathBuf,
+    /// Identity of the database that registered keys.
+    pub(super) cluster: Uuid,
+}
+
+/// Why markers could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum MarkerError {
+    /// The file is there but can't be read.
+    #[error("can't read the marker {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file does not hold a database's identity.
+    #[error("the marker {} is damaged: it has no line \"{CLUSTER}<uuid>\"", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Neither a key folder nor the database's own folder took a marker.
+    #[error("can't write the marker {}, nor one in any key folder", path.display())]
+    Unwritable {
+        /// The file in the database's folder.
+        path: PathBuf,
+        /// What the system said about it.
+        source: io::Error,
+    },
+}
+
+/// Where markers are looked for and written.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    directories: Vec<PathBuf>,
+    beside_database: PathBuf,
+}
+
+impl Places {
+    /// `directories`: the key folders; they need not exist. `database_directory`: the folder of
+    /// the database file.
+    pub(super) fn new(directories: Vec<PathBuf>, database_directory: &Path) -> Self {
+        Self { directories, beside_database: database_directory.join(FILE_NAME_BESIDE_DATABASE) }
+    }
+
+    fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let in_folders = self.directories.iter().map(|directory| directory.join(FILE_NAME));
+        in_folders.chain([self.beside_database.clone()])
+    }
+
+    /// Every marker that exists.
+    pub(super) fn read(&self) -> Result<Vec<Marker>, MarkerError> {
+        let mut markers = Vec::new();
+        for path in self.files() {
+            match fs::read_to_string(&path) {
+                Ok(text) => match cluster_in(&text) {
+                    Some(cluster) => markers.push(Marker { path, cluster }),
+                    None => return Err(MarkerError::Damaged { path }),
+                },
+                Err(error) if is_absent(&error) => {}
+                Err(source) => return Err(MarkerError::Unreadable { path, source }),
+            }
+        }
+        Ok(markers)
+    }
+
+    /// Makes every writable key folder hold a marker of this database. Durable when it returns.
+    pub(super) fn write(&self, cluster: Uuid, database: &Path) -> Result<(), MarkerError> {
+        let mut written = 0_usize;
+        for directory in self.directories.iter().filter(|directory| directory.is_dir()) {
+            match write_marker(&directory.join(FILE_NAME), cluster, database) {
+                Ok(()) => written += 1,
+                Err(error) => tracing::debug!(
+                    directory = %directory.display(), %error,
+                    "no slashing protection marker in this folder"
+                ),
+            }
+        }
+        // A marker of an earlier database there would contradict the new ones.
+        if written == 0 || self.beside_database.exists() {
+            let path = &self.beside_database;
+            write_marker(path, cluster, database)
+                .map_err(|source| MarkerError::Unwritable { path: path.clone(), source })?;
+        }
+        if written == 0 {
+            tracing::warn!(
+                marker = %self.beside_database.display(),
+                "no key folder is writable: the marker that guards against a lost slashing \
+                 protection database lies beside the database and would be lost with it"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// No file, or no such folder.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn cluster_in(text: &str) -> Option<Uuid> {
+    let line = text.lines().find_map(|line| line.strip_prefix(CLUSTER))?;
+    line.trim().parse().ok()
+}
+
+/// Writes to a temporary file first, so that a crash leaves the old marker or the new one whole.
+fn write_marker(path: &Path, cluster: Uuid, database: &Path) -> io::Result<()> {
+    if fs::read_to_string(path).is_ok_and(|text| cluster_in(&text) == Some(cluster)) {
+        return Ok(());
+    }
+    let temporary = path.with_extension("new");
+    let mut file = File::create(&temporary)?;
+    write!(
+        file,
+        "Midslot has registered validator keys in the slashing protection database below.\n\
+         Keep this file: it stops the signer from starting with that database lost.\n\
+         {CLUSTER}{cluster}\n\
+         database: {}\n",
+        database.display()
+    )?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    sync_directory_of(path)
+}
+
+/// Makes the names in the folder of `path` durable.
+pub(super) fn sync_directory_of(path: &Path) -> io::Result<()> {
+    File::open(directory_of(path))?.sync_all()
+}
+
+/// The folder that holds `path`.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+use super::*;
+
+const CLUSTER_A: Uuid = Uuid::from_u128(1);
+const CLUSTER_B: Uuid = Uuid::from_u128(2);
+
+struct Folders {
+    root: tempfile::TempDir,
+    places: Places,
+}
+
+/// Two key folders, a path that can't be one, and a folder for the database.
+fn folders() -> Folders {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["keys", "more-keys", "database"] {
+        fs::create_dir(root.path().join(name)).unwrap();
+    }
+    fs::write(root.path().join("file"), "").unwrap();
+    let directories = ["keys", "file", "absent", "more-keys"].map(|name| root.path().join(name));
+    let places = Places::new(directories.to_vec(), &root.path().join("database"));
+    Folders { root, places }
+}
+
+#[test]
+fn every_writable_folder_gets_a_marker() {
+    let Folders { root, places } = folders();
+    assert_eq!(places.read().unwrap(), []);
+    places.write(CLUSTER_A, Path::new("db.sqlite")).unwrap();
+    let expected = ["keys", "more-keys"]
+        .map(|name| Marker { path: root.path().join(name).join(FILE_NAME), cluster: CLUSTER_A });
+    assert_eq!(places.read().unwrap(), expected);
+    let left_over = fs::read_dir(root.path().join("keys")).unwrap().count();
+    assert_eq!(left_over, 1, "no temporary file stays");
+}
+
+#[test]
+fn without_a_writable_folder_the_database_folder_gets_it() {
+    let root = tempfile::tempdir().unwrap();
+    let places = Places::new(vec![root.path().join("absent")], root.path());
+    places.write(CLUSTER_A, Path::new("db.sqlite")).unwrap();
+    let path = root.path().join(FILE_NAME_BESIDE_DATABASE);
+    assert_eq!(places.read().unwrap(), [Marker { path, cluster: CLUSTER_A }]);
+
+    // Once a key folder is there, both follow a new database.
+    let places = Places::new(vec![root.path().to_owned()], root.path());
+    places.write(CLUSTER_B, Path::new("db.sqlite")).unwrap();
+    let clusters: Vec<Uuid> = places.read().unwrap().iter().map(|found| found.cluster).collect();
+    assert_eq!(clusters, [CLUSTER_B, CLUSTER_B]);
+}
+
+#[test]
+fn nowhere_to_write_is_an_error_that_names_the_file() {
+    let root = tempfile::tempdir().unwrap();
+    let places = Places::new(vec![], &root.path().join("absent"));
+    let error = places.write(CLUSTER_A, Path::new("db.sqlite")).unwrap_err();
+    assert!(
+        matches!(&error, MarkerError::Unwritable { path, .. } if path.ends_with(FILE_NAME_BESIDE_DATABASE))
+    );
+}
+
+#[test]
+fn damaged_marker_is_an_error_and_a_write_repairs_it() {
+    let Folders { root, places } = folders();
+    let path = root.path().join("keys").join(FILE_NAME);
+    for text in ["", "cluster: nonsense\n", "database: x\n"] {
+        fs::write(&path, text).unwrap();
+        assert!(
+            matches!(places.read(), Err(MarkerError::Damaged { path: found }) if found == path)
+        );
+    }
+    places.write(CLUSTER_B, Path::new("db.sqlite")).unwrap();
+    assert!(places.read().unwrap().iter().all(|marker| marker.cluster == CLUSTER_B));
+}

@@ -1,0 +1,269 @@
+//! The handle that the rest of the signer holds.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use signer_client::wire::{PublicKey, Root};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{
+    Cleared, DatabaseUrl, HighWatermark, NotCleared, OpenError, RegisterError, StoreError,
+    Unavailable,
+    lane::Lane,
+    marker::{self, Places},
+    rules::VoteEpochs,
+    store::{
+        Decision, Request,
+        sqlite::{OpenRequest, Opened, SqliteStore},
+    },
+};
+use crate::{
+    audit::{Buffer, Filter, MAX_PAGE, Page, Ticket, Writer},
+    duty::{Duty, Protection},
+};
+
+/// Keys per transaction when registering: short enough not to hold up a signature for long.
+const REGISTER_CHUNK: usize = 2_048;
+
+/// How to open slashing protection.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Which database.
+    pub database: DatabaseUrl,
+    /// Genesis validators root of the configured network. `None` when it is not known: the
+    /// first block or attestation then says which chain the database protects.
+    pub network_genesis_validators_root: Option<Root>,
+    /// Folders, usually those of the keys, that keep the marker of earlier registrations.
+    pub marker_directories: Vec<PathBuf>,
+    /// The operator confirms a database that the markers do not know.
+    pub accept_new_database: bool,
+    /// `false` clears every duty without asking or recording; only the audit trail is kept.
+    pub enabled: bool,
+    /// Name of this process in the audit trail.
+    pub instance: String,
+    /// Requests of one kind that may wait for the database.
+    pub queue_capacity: usize,
+    /// Longest time a request waits for its answer.
+    pub timeout: Duration,
+}
+
+impl OpenOptions {
+    /// Protection on `database` with defaults: no network, no markers, nothing confirmed.
+    pub fn new(database: DatabaseUrl) -> Self {
+        Self {
+            database,
+            network_genesis_validators_root: None,
+            marker_directories: Vec::new(),
+            accept_new_database: false,
+            enabled: true,
+            instance: "signer".to_owned(),
+            queue_capacity: 16_384,
+            timeout: Duration::from_secs(4),
+        }
+    }
+}
+
+/// Slashing protection and, on the same database, the audit trail. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SlashingProtection {
+    parts: Arc<Parts>,
+}
+
+#[derive(Debug)]
+struct Parts {
+    audit: Arc<Buffer>,
+    database: Option<OpenDatabase>,
+    enabled: bool,
+    timeout: Duration,
+}
+
+#[derive(Debug)]
+struct OpenDatabase {
+    lane: Lane,
+    path: PathBuf,
+    cluster: Uuid,
+    places: Places,
+}
+
+impl SlashingProtection {
+    /// Opens the database; must be called on a tokio runtime, on which its task then lives.
+    pub async fn open(options: OpenOptions) -> Result<Self, OpenError> {
+        let path = match options.database {
+            DatabaseUrl::Sqlite(path) => path,
+            DatabaseUrl::Postgres(url) => {
+                return Err(OpenError::PostgresNotAvailable { url: url.to_string() });
+            }
+        };
+        let places = Places::new(options.marker_directories, marker::directory_of(&path));
+        let Opened { store, next_audit_id } = SqliteStore::open(OpenRequest {
+            path: &path,
+            places: options.enabled.then_some(&places),
+            network_root: options.network_genesis_validators_root,
+            accept_new_database: options.accept_new_database,
+        })
+        .await?;
+        if !options.enabled {
+            warn_disabled();
+        }
+        let audit = Buffer::new(&options.instance, next_audit_id);
+        let cluster = store.cluster();
+        let lane = Lane::start(store, Arc::clone(&audit), options.queue_capacity);
+        let database = Some(OpenDatabase { lane, path, cluster, places });
+        let (enabled, timeout) = (options.enabled, options.timeout);
+        Ok(Self { parts: Arc::new(Parts { audit, database, enabled, timeout }) })
+    }
+
+    /// No database at all: every duty is cleared, nothing is recorded, no audit trail is kept.
+    pub fn disabled() -> Self {
+        warn_disabled();
+        let audit = Buffer::discarding();
+        let parts = Parts { audit, database: None, enabled: false, timeout: Duration::ZERO };
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// Whether blocks and attestations are checked at all.
+    pub fn is_enabled(&self) -> bool {
+        self.parts.enabled
+    }
+
+    /// The audit trail, to open tickets for [`Self::clear`].
+    pub fn audit(&self) -> Writer {
+        Writer::new(Arc::clone(&self.parts.audit))
+    }
+
+    /// Makes state for keys that have none, and writes the marker that remembers it. Call it for
+    /// every key before it signs; known keys stay as they are, disabled ones stay disabled.
+    pub async fn register(&self, keys: &[PublicKey]) -> Result<(), RegisterError> {
+        let Some(database) = self.parts.database.as_ref().filter(|_| self.parts.enabled) else {
+            return Ok(());
+        };
+        if keys.is_empty() {
+            return Ok(());
+        }
+        // First the marker: a crash in between leaves one too many, never one too few.
+        database.places.write(database.cluster, &database.path)?;
+        for chunk in keys.chunks(REGISTER_CHUNK) {
+            database.lane.register(chunk.to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    /// Clears a duty of a key, or says why not. For a block or attestation that is cleared for the
+    /// first time, record and audit row are durable when this returns.
+    ///
+    /// `ticket` must come from [`Self::audit`] of the same handle and must be finished by the
+    /// caller with what the request came to; it is borrowed here so that the row that goes with
+    /// the record is that of this request.
+    ///
+    /// Dropping the future is safe: a request that no batch has taken is withdrawn, any other runs
+    /// to its end.
+    pub async fn clear(
+        &self,
+        key: &PublicKey,
+        duty: &Duty,
+        ticket: &mut Ticket,
+    ) -> Result<Cleared, NotCleared> {
+        if !ticket.belongs_to(&self.parts.audit) {
+            return Err(NotCleared::ForeignTicket);
+        }
+        ticket.name_key(key);
+        ticket.describe(duty);
+        let cleared = Cleared::new(*key, duty.signing_root);
+        let lane = match &self.parts.database {
+            Some(database) if self.parts.enabled => &database.lane,
+            _ => return Ok(cleared),
+        };
+        if duty.protection == Protection::Unprotected {
+            return Ok(cleared);
+        }
+
+        let asked = Instant::now();
+        let decision = timeout(self.parts.timeout, ask(lane, key, duty, ticket)).await;
+        let waited = asked.elapsed();
+        ticket.waited_for_database(waited);
+        match decision.unwrap_or(Err(Unavailable::TimedOut))? {
+            Some(Decision::New) => Ok(cleared.after(waited, false)),
+            Some(Decision::Repeat) => Ok(cleared.after(waited, true)),
+            Some(Decision::Refused(refusal)) => Err(NotCleared::Refused(refusal)),
+            Some(Decision::Unreadable) => Err(Unavailable::Database.into()),
+            Some(Decision::Unregistered) => Err(NotCleared::Unregistered { key: *key }),
+            None => Err(NotCleared::ForeignTicket),
+        }
+    }
+
+    /// Where all signing stops, when the operator has set such a point.
+    pub fn high_watermark(&self) -> Option<HighWatermark> {
+        self.parts.database.as_ref()?.lane.status().high_watermark()
+    }
+
+    /// Whether blocks and attestations can be cleared and audit rows are written. Asks nobody.
+    pub fn is_healthy(&self) -> bool {
+        self.parts.database.as_ref().is_none_or(|database| database.lane.status().is_healthy())
+    }
+
+    /// Reads the audit trail, newest first. Rows of the last
+    /// [`FLUSH_INTERVAL`](crate::audit::FLUSH_INTERVAL) may be missing.
+    pub async fn read_audit(&self, filter: &Filter) -> Result<Page, Unavailable> {
+        let mut page = Page { entries: Vec::new(), next_before_id: None };
+        let Some(database) = &self.parts.database else { return Ok(page) };
+        let wanted = filter.limit.min(MAX_PAGE);
+        let mut before_id = filter.before_id;
+        while page.entries.len() < wanted {
+            let limit = wanted - page.entries.len();
+            let part = Filter { limit, before_id, ..filter.clone() };
+            let part = database.lane.read_audit(part).await?;
+            page.entries.extend(part.entries);
+            page.next_before_id = part.next_before_id;
+            if part.next_before_id.is_none() {
+                break;
+            }
+            before_id = part.next_before_id;
+        }
+        Ok(page)
+    }
+
+    /// Answers what waits, writes what is finished, and lets go of the database. Everything asked
+    /// later is answered with [`Unavailable::Closed`].
+    pub async fn close(&self) -> Result<(), StoreError> {
+        match &self.parts.database {
+            Some(database) => database.lane.close().await,
+            None => Ok(()),
+        }
+    }
+}
+
+fn warn_disabled() {
+    tracing::warn!(
+        "slashing protection is OFF: blocks and attestations are signed without any check"
+    );
+}
+
+/// Sends a slashable duty to the lane. `None` when there is nothing to send: a finished ticket.
+async fn ask(
+    lane: &Lane,
+    key: &PublicKey,
+    duty: &Duty,
+    ticket: &Ticket,
+) -> Result<Option<Decision>, Unavailable> {
+    let Some(audit) = ticket.unconfirmed() else { return Ok(None) };
+    let (key, signing_root) = (*key, duty.signing_root);
+    match duty.protection {
+        Protection::Unprotected => Ok(None),
+        Protection::Block { slot: subject, genesis_validators_root } => {
+            let request = Request { key, subject, signing_root, genesis_validators_root, audit };
+            lane.clear_block(request).await.map(Some)
+        }
+        Protection::Attestation { source, target, genesis_validators_root } => {
+            let subject = VoteEpochs { source, target };
+            let request = Request { key, subject, signing_root, genesis_validators_root, audit };
+            lane.clear_attestation(request).await.map(Some)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

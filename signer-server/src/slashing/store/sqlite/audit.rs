@@ -1,0 +1,160 @@
+//! The audit table.
+
+use std::sync::{Arc, LazyLock};
+
+use signer_client::wire::{Epoch, PublicKey, Slot};
+use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
+
+use super::{
+    bulk::{Bulk, BulkQuery},
+    state::{fixed, stored_number, stored_root, to_stored},
+};
+use crate::{
+    audit::{Client, Entry, Filter, Outcome},
+    duty::DutyType,
+    slashing::{StoreError, store::AuditPart},
+};
+
+/// Ids that one read looks at, so that signing waits for it only some milliseconds.
+const READ_WINDOW: i64 = 10_000;
+
+const INSERT: &str = "INSERT INTO audit (id, received_at, instance, client_address, client_name, \
+     client_fingerprint, public_key, identifier, duty_type, slot, epoch, signing_root, outcome, \
+     reason, queue_us, database_us, bls_us)";
+
+const COLUMNS: usize = 17;
+
+/// With a slashing record: the first that is known of a request. A row that is there already never
+/// costs a signature.
+static INSERT_UNCONFIRMED: LazyLock<Bulk> =
+    LazyLock::new(|| Bulk::new(INSERT, COLUMNS, "ON CONFLICT (id) DO NOTHING"));
+
+/// At a request's end: what it came to, whether or not a row is there already.
+static WRITE_FINAL: LazyLock<Bulk> = LazyLock::new(|| {
+    Bulk::new(
+        INSERT,
+        COLUMNS,
+        "ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome, reason = excluded.reason, \
+         queue_us = excluded.queue_us, database_us = excluded.database_us, \
+         bls_us = excluded.bls_us",
+    )
+});
+
+const READ: &str = "SELECT * FROM audit WHERE id < $1 AND id >= $2 \
+     AND ($3 IS NULL OR public_key = $3) AND ($4 IS NULL OR duty_type = $4) \
+     AND ($5 IS NULL OR outcome = $5) ORDER BY id DESC LIMIT $6";
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that Bulk::execute calls")]
+fn bind(query: BulkQuery, entry: &&Entry) -> BulkQuery {
+    let micros = |micros: Option<u64>| micros.map(|micros| to_stored(Some(micros)));
+    query
+        .bind(entry.id)
+        .bind(entry.received_at_us)
+        .bind(&*entry.instance)
+        .bind(entry.client.address.map(|address| address.to_string()))
+        .bind(entry.client.name.as_deref())
+        .bind(entry.client.fingerprint.as_deref())
+        .bind(entry.key.as_ref().map(|key| key.as_bytes().as_slice()))
+        .bind(entry.identifier.as_deref())
+        .bind(entry.duty_type.map(DutyType::name))
+        .bind(entry.slot.map(|slot| to_stored(Some(slot.0))))
+        .bind(entry.epoch.map(|epoch| to_stored(Some(epoch.0))))
+        .bind(entry.signing_root.as_ref().map(|root| root.as_bytes().as_slice()))
+        .bind(entry.outcome.name())
+        .bind(entry.reason.as_deref())
+        .bind(micros(entry.queue_us))
+        .bind(micros(entry.database_us))
+        .bind(micros(entry.bls_us))
+}
+
+/// Inserts rows in the open transaction.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    entries: &[&Entry],
+) -> Result<(), StoreError> {
+    INSERT_UNCONFIRMED.execute(connection, entries, bind).await?;
+    Ok(())
+}
+
+/// Writes final rows in a transaction of their own.
+pub(super) async fn write(
+    connection: &mut SqliteConnection,
+    entries: &[&Entry],
+) -> Result<(), StoreError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    WRITE_FINAL.execute(&mut transaction, entries, bind).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// The id for the next row.
+pub(super) async fn next_id(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
+    let highest: Option<i64> =
+        sqlx::query_scalar("SELECT max(id) FROM audit").fetch_one(connection).await?;
+    Ok(highest.unwrap_or(0).saturating_add(1))
+}
+
+/// See [`crate::slashing::store::Store::read_audit`].
+pub(super) async fn read(
+    connection: &mut SqliteConnection,
+    filter: &Filter,
+) -> Result<AuditPart, StoreError> {
+    let (lowest, highest): (Option<i64>, Option<i64>) =
+        sqlx::query_as("SELECT (SELECT min(id) FROM audit), (SELECT max(id) FROM audit)")
+            .fetch_one(&mut *connection)
+            .await?;
+    let (Some(lowest), Some(highest)) = (lowest, highest) else {
+        return Ok(AuditPart::default());
+    };
+    let newest = highest.saturating_add(1);
+    let before = filter.before_id.map_or(newest, |before| before.min(newest));
+    let from = before.saturating_sub(READ_WINDOW);
+    let rows = sqlx::query(READ)
+        .bind(before)
+        .bind(from)
+        .bind(filter.key.as_ref().map(|key| key.as_bytes().as_slice()))
+        .bind(filter.duty_type.map(DutyType::name))
+        .bind(filter.outcome.map(Outcome::name))
+        .bind(i64::try_from(filter.limit).unwrap_or(i64::MAX))
+        .fetch_all(connection)
+        .await?;
+    let entries = rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+    let reached = match entries.last() {
+        Some(oldest) if entries.len() >= filter.limit => oldest.id,
+        _ => from,
+    };
+    Ok(AuditPart { entries, next_before_id: (reached > lowest).then_some(reached) })
+}
+
+fn entry(row: &SqliteRow) -> Result<Entry, StoreError> {
+    let shared = |column| -> Result<Option<Arc<str>>, StoreError> {
+        let text: Option<&str> = row.try_get(column)?;
+        Ok(text.map(Arc::from))
+    };
+    let address: Option<&str> = row.try_get("client_address")?;
+    let key: Option<&[u8]> = row.try_get("public_key")?;
+    let duty_type: Option<&str> = row.try_get("duty_type")?;
+    let outcome: &str = row.try_get("outcome")?;
+    Ok(Entry {
+        id: row.try_get("id")?,
+        received_at_us: row.try_get("received_at")?,
+        instance: Arc::from(row.try_get::<&str, _>("instance")?),
+        client: Client {
+            address: address.and_then(|address| address.parse().ok()),
+            name: shared("client_name")?,
+            fingerprint: shared("client_fingerprint")?,
+        },
+        key: key.map(|key| fixed(key, "public_key").map(PublicKey)).transpose()?,
+        identifier: row.try_get("identifier")?,
+        duty_type: duty_type
+            .and_then(|name| DutyType::ALL.iter().copied().find(|kind| kind.name() == name)),
+        slot: stored_number(row, "slot")?.map(Slot),
+        epoch: stored_number(row, "epoch")?.map(Epoch),
+        signing_root: stored_root(row, "signing_root")?,
+        outcome: Outcome::from_name(outcome)
+            .ok_or(StoreError::ImpossibleValue { column: "outcome" })?,
+        reason: row.try_get("reason")?,
+        queue_us: stored_number(row, "queue_us")?,
+        database_us: stored_number(row, "database_us")?,
+        bls_us: stored_number(row, "bls_us")?,
+    })
+}

@@ -1,0 +1,66 @@
+//! Making state for keys.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use signer_client::wire::PublicKey;
+use sqlx::{Connection, Row};
+
+use super::{
+    SqliteStore,
+    bulk::Bulk,
+    state::{KeyState, fixed},
+};
+use crate::slashing::{
+    StoreError,
+    rules::{AttestationState, BlockState},
+};
+
+static INSERT_VALIDATORS: LazyLock<Bulk> =
+    LazyLock::new(|| Bulk::new("INSERT INTO validator (pubkey)", 1, ""));
+
+impl SqliteStore {
+    /// One transaction for all of `keys` that have no state yet.
+    pub(super) async fn register_unknown(&mut self, keys: &[PublicKey]) -> Result<(), StoreError> {
+        let mut seen = HashSet::new();
+        let unknown: Vec<&PublicKey> = keys
+            .iter()
+            .filter(|key| !self.state.keys.contains_key(*key) && seen.insert(**key))
+            .collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        self.log_grew = true;
+
+        let mut transaction = self.connection()?.begin_with("BEGIN IMMEDIATE").await?;
+        let highest: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM validator")
+            .fetch_one(&mut *transaction)
+            .await?;
+        INSERT_VALIDATORS
+            .execute(&mut transaction, &unknown, |query, key| query.bind(key.as_bytes().as_slice()))
+            .await?;
+        // Ids ascend, so the new ones are those above the highest before.
+        let inserted = sqlx::query("SELECT id, pubkey FROM validator WHERE id > $1")
+            .bind(highest.unwrap_or(0))
+            .fetch_all(&mut *transaction)
+            .await?;
+        for table in [
+            "INSERT INTO att_state (validator_id) SELECT id FROM validator WHERE id > $1",
+            "INSERT INTO blk_state (validator_id) SELECT id FROM validator WHERE id > $1",
+        ] {
+            sqlx::query(table).bind(highest.unwrap_or(0)).execute(&mut *transaction).await?;
+        }
+        let mut states = Vec::with_capacity(inserted.len());
+        for row in &inserted {
+            let state = KeyState {
+                id: row.try_get("id")?,
+                attestation: AttestationState::UNUSED,
+                block: BlockState::UNUSED,
+            };
+            states.push((PublicKey(fixed(row.try_get("pubkey")?, "pubkey")?), state));
+        }
+        transaction.commit().await?;
+        self.state.keys.extend(states);
+        Ok(())
+    }
+}

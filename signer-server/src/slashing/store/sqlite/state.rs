@@ -1,0 +1,170 @@
+//! What the store keeps in memory: the state of every key and what holds for all of them.
+
+use std::collections::HashMap;
+
+use signer_client::wire::{Epoch, PublicKey, Root, Slot};
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use uuid::Uuid;
+
+use crate::slashing::{
+    StoreError,
+    rules::{AttestationState, BlockState, VoteEpochs},
+    store::HighWatermark,
+};
+
+/// One validator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeyState {
+    /// Its id in the database.
+    pub(super) id: i64,
+    pub(super) attestation: AttestationState,
+    pub(super) block: BlockState,
+}
+
+/// Everything but the history.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) cluster: Uuid,
+    pub(super) genesis_validators_root: Option<Root>,
+    pub(super) high_watermark: Option<HighWatermark>,
+    pub(super) keys: HashMap<PublicKey, KeyState>,
+}
+
+impl State {
+    /// Reads the state and checks it against the history.
+    pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
+        let meta = sqlx::query(
+            "SELECT cluster, genesis_validators_root, high_epoch, high_slot FROM sp_meta",
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        let high_epoch = stored_number(&meta, "high_epoch")?;
+        let high_slot = stored_number(&meta, "high_slot")?;
+        let mut state = Self {
+            cluster: Uuid::from_bytes(stored_bytes(&meta, "cluster")?),
+            genesis_validators_root: stored_root(&meta, "genesis_validators_root")?,
+            high_watermark: high_epoch
+                .zip(high_slot)
+                .map(|(epoch, slot)| HighWatermark { epoch: Epoch(epoch), slot: Slot(slot) }),
+            keys: HashMap::new(),
+        };
+
+        let rows = sqlx::query(
+            "SELECT v.id, v.pubkey, a.enabled AS att_enabled, a.floor_source, a.floor_target, \
+             a.max_source, a.max_target, b.enabled AS blk_enabled, b.floor_slot, b.max_slot \
+             FROM validator v LEFT JOIN att_state a ON a.validator_id = v.id \
+             LEFT JOIN blk_state b ON b.validator_id = v.id",
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        state.keys.reserve(rows.len());
+        for row in &rows {
+            let key = PublicKey(stored_bytes(row, "pubkey")?);
+            state.keys.insert(key, key_state(row)?);
+        }
+
+        let behind: i64 = sqlx::query_scalar(
+            "SELECT (SELECT count(*) FROM att_state s WHERE s.max_target < \
+               (SELECT max(target_epoch) FROM signed_attestation a \
+                WHERE a.validator_id = s.validator_id)) \
+             + (SELECT count(*) FROM blk_state s WHERE s.max_slot < \
+               (SELECT max(slot) FROM signed_block b WHERE b.validator_id = s.validator_id))",
+        )
+        .fetch_one(connection)
+        .await?;
+        if behind > 0 {
+            return Err(StoreError::StateBehindHistory { keys: behind });
+        }
+        Ok(state)
+    }
+
+    /// Fails when this state, freshly loaded, is behind one that was durable before.
+    pub(super) fn check_knows_all_of(&self, before: &Self) -> Result<(), StoreError> {
+        if self.cluster != before.cluster {
+            return Err(StoreError::Replaced);
+        }
+        for (key, old) in &before.keys {
+            let kept = self.keys.get(key).is_some_and(|new| {
+                let attestation = (new.attestation.max, new.attestation.floor);
+                new.block.max >= old.block.max
+                    && new.block.floor >= old.block.floor
+                    && reaches(attestation.0, old.attestation.max)
+                    && reaches(attestation.1, old.attestation.floor)
+            });
+            if !kept {
+                return Err(StoreError::WentBack { key: *key });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn reaches(new: Option<VoteEpochs>, old: Option<VoteEpochs>) -> bool {
+    match (new, old) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(new), Some(old)) => new.source >= old.source && new.target >= old.target,
+    }
+}
+
+fn key_state(row: &SqliteRow) -> Result<KeyState, StoreError> {
+    let epochs = |source, target| -> Result<Option<VoteEpochs>, StoreError> {
+        let pair = stored_number(row, source)?.zip(stored_number(row, target)?);
+        Ok(pair.map(|(source, target)| VoteEpochs { source: Epoch(source), target: Epoch(target) }))
+    };
+    Ok(KeyState {
+        id: row.try_get("id")?,
+        attestation: AttestationState {
+            enabled: row.try_get("att_enabled")?,
+            floor: epochs("floor_source", "floor_target")?,
+            max: epochs("max_source", "max_target")?,
+        },
+        block: BlockState {
+            enabled: row.try_get("blk_enabled")?,
+            floor: stored_number(row, "floor_slot")?.map(Slot),
+            max: stored_number(row, "max_slot")?.map(Slot),
+        },
+    })
+}
+
+/// A slot or epoch; -1 and NULL mean none.
+pub(super) fn stored_number(
+    row: &SqliteRow,
+    column: &'static str,
+) -> Result<Option<u64>, StoreError> {
+    let number: Option<i64> = row.try_get(column)?;
+    match number {
+        None | Some(-1) => Ok(None),
+        Some(number) => {
+            u64::try_from(number).map(Some).map_err(|_| StoreError::ImpossibleValue { column })
+        }
+    }
+}
+
+/// A slot or epoch as the database takes it; -1 for none. The rules let nothing pass that does not
+/// fit.
+pub(super) fn to_stored(number: Option<u64>) -> i64 {
+    number.map_or(-1, |number| i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+pub(super) fn stored_root(
+    row: &SqliteRow,
+    column: &'static str,
+) -> Result<Option<Root>, StoreError> {
+    let bytes: Option<&[u8]> = row.try_get(column)?;
+    bytes.map(|bytes| fixed(bytes, column).map(Root)).transpose()
+}
+
+pub(super) fn stored_bytes<const N: usize>(
+    row: &SqliteRow,
+    column: &'static str,
+) -> Result<[u8; N], StoreError> {
+    fixed(row.try_get(column)?, column)
+}
+
+pub(super) fn fixed<const N: usize>(
+    bytes: &[u8],
+    column: &'static str,
+) -> Result<[u8; N], StoreError> {
+    bytes.try_into().map_err(|_| StoreError::ImpossibleValue { column })
+}
