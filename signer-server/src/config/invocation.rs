@@ -1,0 +1,183 @@
+//! What the program was asked to do.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use signer_client::wire::{Epoch, Slot};
+
+use super::{
+    AuditConfig, HttpConfig, KeysConfig, LimitsConfig, LoggingConfig, MetricsConfig, NetworkConfig,
+    SchedulerConfig, SlashingConfig,
+    command_line::{self, parameter_exit},
+    environment,
+    error::ParameterError,
+    option::Scope,
+    options::{
+        root::{CONFIG_FILE, DATA_PATH},
+        subcommands::{
+            EXPORT_TO, IMPORT_FROM, REMOVE_HIGH_WATERMARK, REPAIR_EPOCH, REPAIR_SLOT,
+            SET_HIGH_WATERMARK,
+        },
+    },
+    treatment,
+    values::{Layer, Values},
+    yaml_file,
+};
+
+/// A command with everything that it needs.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// What to do.
+    pub command: Command,
+    /// How.
+    pub config: Config,
+    /// Lines to log as warnings once there is a log.
+    pub warnings: Vec<String>,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `eth2`: serve signing requests.
+    Sign,
+    /// `eth2 export`: write the slashing protection records to a file.
+    Export {
+        /// The file.
+        to: PathBuf,
+    },
+    /// `eth2 import`: add the slashing protection records of a file.
+    Import {
+        /// The file.
+        from: PathBuf,
+    },
+    /// `eth2 watermark-repair`: change slashing protection watermarks.
+    WatermarkRepair(WatermarkRepair),
+}
+
+/// How to change slashing protection watermarks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatermarkRepair {
+    /// Raise the low watermark of every validator to these.
+    RaiseLow {
+        /// For attestations, source and target.
+        epoch: Epoch,
+        /// For blocks.
+        slot: Slot,
+    },
+    /// Set the high watermark, at and above which nothing is signed.
+    SetHigh {
+        /// For attestations, source and target.
+        epoch: Epoch,
+        /// For blocks.
+        slot: Slot,
+    },
+    /// Remove the high watermark.
+    RemoveHigh,
+}
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Folder for what the program writes.
+    pub data_path: Option<PathBuf>,
+    /// The signing interface.
+    pub http: HttpConfig,
+    /// The metrics interface.
+    pub metrics: MetricsConfig,
+    /// The log.
+    pub logging: LoggingConfig,
+    /// The sources of keys.
+    pub keys: KeysConfig,
+    /// The network.
+    pub network: NetworkConfig,
+    /// Slashing protection.
+    pub slashing: SlashingConfig,
+    /// The audit.
+    pub audit: AuditConfig,
+    /// The signing pool.
+    pub scheduler: SchedulerConfig,
+    /// The limits of a request.
+    pub limits: LimitsConfig,
+}
+
+/// Why the program ends before it has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Exit code of the process: 0 for help and version, 2 for any parameter error.
+    pub code: u8,
+    /// Text to print, complete with its last newline.
+    pub message: String,
+    /// Whether the text goes to standard output rather than standard error.
+    pub to_stdout: bool,
+}
+
+/// Reads the arguments (the first is the program's name), the environment and the configuration
+/// file that the arguments name.
+pub fn from_args(
+    args: impl IntoIterator<Item = OsString>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Invocation, Exit> {
+    let parsed = command_line::parse(args)?;
+    invocation(parsed.scope, &parsed.layer, environment)
+        .map_err(|error| parameter_exit(parsed.scope, &error))
+}
+
+fn invocation(
+    scope: Scope,
+    command_line: &Layer,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Invocation, ParameterError> {
+    let config_file = Values::merge(Scope::Root, &[command_line])?.optional_path(&CONFIG_FILE)?;
+    let file = match &config_file {
+        Some(path) => yaml_file::read(path)?,
+        None => Layer::default(),
+    };
+    let variables = environment::read(scope, environment)?;
+    let values = Values::merge(scope, &[command_line, &variables, &file])?;
+
+    let command = command(scope, &values)?;
+    let mut warnings = treatment::warnings(scope, &values);
+    if config_file.is_none() {
+        warnings.extend(environment::ignored_config_file(environment));
+    }
+    // The other commands only read and write records: an option of the server that they share a
+    // configuration file with is not asked of them.
+    if command == Command::Sign {
+        treatment::refuse_unavailable(scope, &values)?;
+    }
+    let config = Config {
+        data_path: values.optional_path(&DATA_PATH)?,
+        http: HttpConfig::from_values(&values)?,
+        metrics: MetricsConfig::from_values(&values)?,
+        logging: LoggingConfig::from_values(&values)?,
+        keys: KeysConfig::from_values(&values, &mut warnings)?,
+        network: NetworkConfig::from_values(&values)?,
+        slashing: SlashingConfig::from_values(&values, command != Command::Sign, &mut warnings)?,
+        audit: AuditConfig::from_values(&values)?,
+        scheduler: SchedulerConfig::from_values(&values)?,
+        limits: LimitsConfig::from_values(&values)?,
+    };
+    Ok(Invocation { command, config, warnings })
+}
+
+fn command(scope: Scope, values: &Values) -> Result<Command, ParameterError> {
+    Ok(match scope {
+        // Clap lets nobody stop at the root.
+        Scope::Root | Scope::Eth2 => Command::Sign,
+        Scope::Export => Command::Export { to: values.path(&EXPORT_TO)? },
+        Scope::Import => Command::Import { from: values.path(&IMPORT_FROM)? },
+        Scope::WatermarkRepair => Command::WatermarkRepair(watermark_repair(values)?),
+    })
+}
+
+fn watermark_repair(values: &Values) -> Result<WatermarkRepair, ParameterError> {
+    if values.boolean(&REMOVE_HIGH_WATERMARK)? {
+        return Ok(WatermarkRepair::RemoveHigh);
+    }
+    let epoch = Epoch(values.integer(&REPAIR_EPOCH)?);
+    let slot = Slot(values.integer(&REPAIR_SLOT)?);
+    Ok(if values.boolean(&SET_HIGH_WATERMARK)? {
+        WatermarkRepair::SetHigh { epoch, slot }
+    } else {
+        WatermarkRepair::RaiseLow { epoch, slot }
+    })
+}

@@ -1,0 +1,99 @@
+//! Options that `Web3Signer` does not have. They are root options, but for those of slashing
+//! protection, which stand with their kind after `eth2`.
+
+use super::{
+    super::option::{Kind, OptionSpec, Scope},
+    option_table,
+};
+
+const SIGNING_POOL: &str = "Midslot: signing pool";
+const LIMITS: &str = "Midslot: limits";
+const KEY_LOADING: &str = "Midslot: key loading";
+const AUDIT: &str = "Midslot: audit";
+const SLASHING: &str = "Midslot: slashing protection";
+
+const THREADS: Kind = Kind::Integer { min: 1, max: 1024 };
+const QUEUE_BOUND: Kind = Kind::Integer { min: 1, max: 1 << 24 };
+/// Up to 1 GiB: a body is held in memory while it is read.
+const BODY_SIZE: Kind = Kind::Integer { min: 1024, max: 1 << 30 };
+
+option_table!(
+    ROOT_TABLE,
+    Scope::Root,
+    SIGNING_THREADS = OptionSpec::new(
+        &["signing-threads"],
+        THREADS,
+        SIGNING_POOL,
+        "Threads that sign. Without it: one for each available core."
+    ),
+    QUEUE_BOUND_BLOCK = OptionSpec::new(
+        &["queue-bound-block"],
+        QUEUE_BOUND,
+        SIGNING_POOL,
+        "Most requests for block proposals and what a proposer needs that may wait."
+    )
+    .default("1024"),
+    QUEUE_BOUND_ATTESTATION = OptionSpec::new(
+        &["queue-bound-attestation"],
+        QUEUE_BOUND,
+        SIGNING_POOL,
+        "Most attestations, sync messages and payload attestations that may wait."
+    )
+    .default("65536"),
+    QUEUE_BOUND_AGGREGATE = OptionSpec::new(
+        &["queue-bound-aggregate"],
+        QUEUE_BOUND,
+        SIGNING_POOL,
+        "Most aggregates and contributions that may wait."
+    )
+    .default("16384"),
+    QUEUE_BOUND_SELECTION_PROOF = OptionSpec::new(
+        &["queue-bound-selection-proof"],
+        QUEUE_BOUND,
+        SIGNING_POOL,
+        "Most selection proofs that may wait."
+    )
+    .default("65536"),
+    QUEUE_BOUND_BACKGROUND = OptionSpec::new(
+        &["queue-bound-background"],
+        QUEUE_BOUND,
+        SIGNING_POOL,
+        "Most registrations, exits, deposits and other requests without a deadline that may wait."
+    )
+    .default("65536"),
+    HTTP_MAX_BODY_SIZE = OptionSpec::new(
+        &["http-max-body-size"],
+        BODY_SIZE,
+        LIMITS,
+        "Largest body of a request, in bytes."
+    )
+    // 32 MiB: a Gloas payload envelope with its transactions in hexadecimal does not fit in
+    // Web3Signer's 10 MiB.
+    .default("33554432"),
+    KEY_LOADING_THREADS = OptionSpec::new(
+        &["key-loading-threads"],
+        THREADS,
+        KEY_LOADING,
+        "Threads that decrypt keystores. Without it: one for each available core."
+    ),
+    AUDIT_API_ENABLED = OptionSpec::new(
+        &["audit-api-enabled"],
+        Kind::Flag,
+        AUDIT,
+        "Serve the audit at GET /midslot/v1/audit."
+    )
+    .default("false"),
+);
+
+option_table!(
+    ETH2_TABLE,
+    Scope::Eth2,
+    ACCEPT_NEW_DATABASE = OptionSpec::new(
+        &["accept-new-slashing-protection-db"],
+        Kind::Flag,
+        SLASHING,
+        "Start with an empty database although these keys were registered in another one before. \
+         Only right when nothing can have been signed that the new database does not know."
+    )
+    .default("false"),
+);
