@@ -1,0 +1,165 @@
+//! Labels with a fixed set of values, and metrics resolved once for each of them.
+
+use std::marker::PhantomData;
+
+use crate::{audit::Outcome, duty::DutyType, scheduler::Class};
+
+/// What slashing protection checks, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlashingOperation {
+    /// A beacon block proposal.
+    Block,
+    /// An attestation.
+    Attestation,
+}
+
+/// Where a key configuration file says that its key is, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// The configuration file holds the key.
+    FileRaw,
+    /// An EIP-2335 keystore.
+    FileKeystore,
+}
+
+/// The `type` of a request; `None` when its body was not readable that far.
+pub(super) type RequestType = Option<DutyType>;
+
+/// A label whose values are known when the program is built.
+pub(super) trait Label: Copy + 'static {
+    /// The label's name on the page.
+    const NAME: &'static str;
+
+    /// Every value; the value at position `i` has the index `i`.
+    fn all() -> Vec<Self>;
+
+    /// Position in [`Label::all`].
+    fn index(self) -> usize;
+
+    /// The value on the page.
+    fn text(self) -> &'static str;
+}
+
+impl Label for RequestType {
+    const NAME: &'static str = "type";
+
+    fn all() -> Vec<Self> {
+        DutyType::ALL.iter().copied().map(Some).chain([None]).collect()
+    }
+
+    fn index(self) -> usize {
+        self.map_or(DutyType::ALL.len(), |duty_type| duty_type as usize)
+    }
+
+    fn text(self) -> &'static str {
+        self.map_or("UNKNOWN", DutyType::name)
+    }
+}
+
+impl Label for Class {
+    const NAME: &'static str = "class";
+
+    fn all() -> Vec<Self> {
+        Self::ALL.to_vec()
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn text(self) -> &'static str {
+        self.name()
+    }
+}
+
+impl Label for Outcome {
+    const NAME: &'static str = "outcome";
+
+    fn all() -> Vec<Self> {
+        Self::ALL.to_vec()
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn text(self) -> &'static str {
+        self.name()
+    }
+}
+
+macro_rules! label {
+    ($label:ident, $name:literal, $($variant:ident => $text:literal,)*) => {
+        impl Label for $label {
+            const NAME: &'static str = $name;
+
+            fn all() -> Vec<Self> {
+                vec![$(Self::$variant,)*]
+            }
+
+            fn index(self) -> usize {
+                self as usize
+            }
+
+            fn text(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+        }
+    };
+}
+
+label!(SlashingOperation, "signingOperation",
+    Block => "block",
+    Attestation => "attestation",
+);
+
+label!(KeySource, "signer",
+    FileRaw => "file-raw",
+    FileKeystore => "file-keystore",
+);
+
+/// One metric per value of a label, looked up by position: no hashing and no lock on the way of a
+/// request.
+#[derive(Debug)]
+pub(super) struct ByLabel<L, M> {
+    metrics: Vec<M>,
+    label: PhantomData<L>,
+}
+
+impl<L: Label, M> ByLabel<L, M> {
+    /// Makes the metric of every value.
+    pub(super) fn new(make: impl FnMut(L) -> M) -> Self {
+        Self { metrics: L::all().into_iter().map(make).collect(), label: PhantomData }
+    }
+
+    /// The metric of one value.
+    pub(super) fn get(&self, value: L) -> &M {
+        &self.metrics[value.index()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, fmt::Debug};
+
+    use super::*;
+
+    fn check<L: Label + Debug>() {
+        let texts: HashSet<_> = L::all().into_iter().map(L::text).collect();
+        assert_eq!(texts.len(), L::all().len(), "{}", L::NAME);
+        for (position, value) in L::all().into_iter().enumerate() {
+            assert_eq!(value.index(), position, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn every_value_has_its_own_index_and_text() {
+        check::<RequestType>();
+        check::<Class>();
+        check::<Outcome>();
+        check::<SlashingOperation>();
+        check::<KeySource>();
+    }
+}

@@ -1,0 +1,94 @@
+//! The name and the explanation of every metric, in one place.
+//!
+//! Dashboards and alerts depend on these texts. The first two groups and the process group are
+//! `Web3Signer`'s names with `Web3Signer`'s meaning; names that start with `midslot_` are our own.
+//! A counter's family name stands here without the `_total` that its samples carry.
+
+/// A metric family's name and its explanation on the page. The page adds a full stop to the
+/// explanation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name {
+    pub(super) family: &'static str,
+    pub(super) help: &'static str,
+}
+
+macro_rules! names {
+    ($($constant:ident = $family:literal, $help:literal;)*) => {
+        $(pub(super) const $constant: Name = Name { family: $family, help: $help };)*
+
+        /// Every family, for the test that each one is on the page.
+        #[cfg(test)]
+        pub(super) const ALL: &[Name] = &[$($constant,)*];
+    };
+}
+
+names! {
+    // Signing.
+    SIGNING_DURATION = "signing_bls_signing_duration",
+        "Seconds from the arrival of a signing request to its answer, every type and outcome";
+    MISSING_IDENTIFIER = "signing_bls_missing_identifier_count",
+        "Signing requests for a key that is not loaded";
+    SIGNERS_LOADED = "signing_signers_loaded_count", "Keys that can sign";
+    KEY_RETRIEVAL_TIME = "signing_private_key_retrieval_time",
+        "Seconds to read one key named by a key configuration file";
+    REQUESTS = "midslot_requests", "Signing requests by type and outcome";
+    REQUEST_DURATION = "midslot_request_duration_seconds",
+        "Time from the arrival of a signing request to its answer";
+    BLS_DURATION = "midslot_bls_duration_seconds", "Time on a signing thread";
+    AUDIT_BUFFERED = "midslot_audit_buffered_rows", "Audit rows not yet in the database";
+    AUDIT_WRITTEN = "midslot_audit_written_rows", "Audit rows written to the database";
+
+    // HTTP and the pool of signing threads behind it.
+    MALFORMED_REQUESTS = "http_bls_malformed_request_count",
+        "Signing requests whose body could not be used";
+    POOL_SUBMITTED = "http_vertx_worker_pool_submitted", "Jobs offered to the signing threads";
+    POOL_COMPLETED = "http_vertx_worker_pool_completed", "Jobs done by the signing threads";
+    POOL_REJECTED = "http_vertx_worker_pool_rejected", "Jobs refused because a queue was full";
+    POOL_QUEUE_DELAY = "http_vertx_worker_queue_delay",
+        "Seconds that a job waited for a signing thread";
+    POOL_USAGE = "http_vertx_worker_pool_usage", "Seconds that a job kept a signing thread busy";
+    QUEUE_DURATION = "midslot_queue_duration_seconds",
+        "Time that a job waited for a signing thread, by class";
+    QUEUE_DEPTH = "midslot_queue_depth", "Jobs that wait for a signing thread, by class";
+    SHED = "midslot_shed", "Jobs refused because the queue of their class was full";
+
+    // Slashing protection.
+    PERMITTED_SIGNINGS = "eth2_slashingprotection_permitted_signings",
+        "Signatures given with slashing protection on, every type";
+    PREVENTED_SIGNINGS = "eth2_slashingprotection_prevented_signings",
+        "Signatures refused by slashing protection";
+    DATABASE_DURATION = "eth2_slashingprotection_database_duration",
+        "Seconds to check and record one slashable signature";
+    SLASHING_DURATION = "midslot_slashing_duration_seconds",
+        "Time to check and durably record one slashable signature";
+    SLASHING_BATCH_SIZE = "midslot_slashing_batch_size",
+        "Slashable signatures checked and recorded by one transaction";
+
+    // The process.
+    RELEASE = "process_release", "Always 1; the label is the version that runs";
+    CPU_SECONDS = "process_cpu_seconds", "Processor time used, user and system";
+    START_TIME = "process_start_time_seconds", "Start of the process, seconds since 1970";
+    OPEN_FILES = "process_open_fds", "Open file descriptors";
+    MAX_FILES = "process_max_fds", "Most file descriptors that the process may open";
+    RESIDENT_MEMORY = "process_resident_memory_bytes", "Memory in use, resident";
+    VIRTUAL_MEMORY = "process_virtual_memory_bytes", "Address space in use";
+}
+
+/// Upper bounds of every histogram of durations, in seconds: 100 µs to 8 s, so that both one BLS
+/// signature (0.4 ms) and a client's time limit (3 s to 12 s) fall between two bounds.
+pub(super) const DURATION_BUCKETS: [f64; 16] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0,
+    4.0, 8.0,
+];
+
+/// Upper bounds of the histogram of slashing batch sizes, in signatures.
+pub(super) const BATCH_SIZE_BUCKETS: [f64; 11] =
+    [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+/// Labels of the pool metrics. The values are those of `Web3Signer`'s main worker pool, so that its
+/// dashboards select ours.
+pub(super) const POOL_LABELS: [(&str, &str); 2] =
+    [("poolType", "worker"), ("poolName", "vert.x-worker-thread")];
+
+/// Label of [`RELEASE`].
+pub(super) const VERSION_LABEL: &str = "version";
