@@ -1,4 +1,4 @@
-//! The types of the Web3Signer signing API.
+//! The types of the signing API.
 
 use crate::scheduler::Class;
 
@@ -29,6 +29,21 @@ macro_rules! duty_types {
             }
         }
     };
+}
+
+impl DutyType {
+    /// The type with that name in any case; early names of Gloas types are known too.
+    pub(super) fn from_wire_name(name: &str) -> Option<Self> {
+        let found = Self::ALL.iter().find(|known| known.name().eq_ignore_ascii_case(name));
+        if let Some(found) = found {
+            return Some(*found);
+        }
+        let early = [
+            ("PAYLOAD_ATTESTATION", Self::PayloadAttestationMessage),
+            ("REQUEST_AUTH", Self::BuilderRequestAuth),
+        ];
+        early.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|pair| pair.1)
+    }
 }
 
 duty_types! {

@@ -1,10 +1,30 @@
 //! What a request asks for: from the JSON body to a [`Duty`] with its class, signing root and
 //! slashable part.
 
+//!
+//! [`classify`] is the only way in: `request` takes the body apart, `kinds` reads the object and
+//! chooses its domain, `fork_rule` says which fork the object belongs to, `containers` hash what
+//! depends on it. All of it is pure, works on the one body and never panics.
+
+mod containers;
+mod domain;
 mod duty_type;
+mod error;
+mod fork_rule;
+mod json;
+mod kinds;
+mod network;
+mod request;
+#[cfg(test)]
+mod tests;
 
 pub use duty_type::DutyType;
+pub use error::{DutyError, DutyFailure, ForkSource};
+pub use network::{FAR_FUTURE_EPOCH, Network, NetworkError, Preset, ScheduledFork};
+pub use signer_client::wire::Fork;
 use signer_client::wire::{Epoch, Root, Slot};
+
+use self::{kinds::Message, request::Request};
 
 /// One thing to sign, complete: everything after this point trusts it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,4 +70,29 @@ pub enum Protection {
         /// Chain the request claims to be on.
         genesis_validators_root: Root,
     },
+}
+
+/// Says what a request's body asks for.
+///
+/// Every failure is the client's (status 400): the text of the error is one line for it.
+pub fn classify(body: &[u8], network: &Network) -> Result<Duty, DutyFailure> {
+    let request = Request::parse(body).map_err(|error| DutyFailure { duty_type: None, error })?;
+    let duty_type = request.duty_type;
+    complete(&request, network).map_err(|error| DutyFailure { duty_type: Some(duty_type), error })
+}
+
+fn complete(request: &Request<'_>, network: &Network) -> Result<Duty, DutyError> {
+    let (Message { object_root, domain, position }, protection) = kinds::read(request, network)?;
+    let signing_root = domain.signing_root(object_root);
+    for sent in request.sent_roots()? {
+        if sent != signing_root {
+            return Err(DutyError::RootMismatch {
+                sent,
+                computed: signing_root,
+                domain: Box::new(domain.bytes),
+                version: domain.version,
+            });
+        }
+    }
+    Ok(Duty { duty_type: request.duty_type, signing_root, position, protection })
 }

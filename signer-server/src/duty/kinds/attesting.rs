@@ -1,0 +1,48 @@
+//! Attestations and their aggregation.
+
+use signer_client::wire::{AggregateAndProof, AggregationSlot, AttestationData};
+
+use super::{Context, Message};
+use crate::duty::{
+    DutyError, Position, Protection,
+    containers::{AggregateShape, aggregate_and_proof_root},
+    domain::{DomainType, root_of},
+    fork_rule::ObjectFork,
+    request::Wrapped,
+};
+
+pub(super) fn attestation(context: &Context<'_, '_>) -> Result<(Message, Protection), DutyError> {
+    let data: AttestationData = context.request.object()?;
+    let fork_info = context.request.fork_info()?;
+    let message = Message {
+        object_root: root_of(&data),
+        // The target's epoch, not the slot's: consensus-specs, `get_attestation_signature`.
+        domain: Context::domain(DomainType::BEACON_ATTESTER, &fork_info, data.target.epoch),
+        position: Some(Position::Slot(data.slot)),
+    };
+    let protection = Protection::Attestation {
+        source: data.source.epoch,
+        target: data.target.epoch,
+        genesis_validators_root: fork_info.genesis_validators_root,
+    };
+    Ok((message, protection))
+}
+
+pub(super) fn aggregation_slot(context: &Context<'_, '_>) -> Result<Message, DutyError> {
+    let object: AggregationSlot = context.request.object()?;
+    let fork_info = context.request.fork_info()?;
+    let domain_type = DomainType::SELECTION_PROOF;
+    Ok(context.of_slot(root_of(&object), domain_type, &fork_info, object.slot))
+}
+
+/// Both aggregate types, which accept the bare and the wrapped object alike.
+pub(super) fn aggregate_and_proof(context: &Context<'_, '_>) -> Result<Message, DutyError> {
+    let Wrapped { version, object } = context.request.maybe_wrapped::<AggregateAndProof>()?;
+    let fork_info = context.request.fork_info()?;
+    let slot = object.aggregate.data.slot;
+    let epoch = context.network.epoch_of(slot);
+    let fork = ObjectFork::decide(context.network, &fork_info, epoch, version);
+    fork.check_wrapper(context.request.key, version, AggregateShape::of)?;
+    let root = aggregate_and_proof_root(&object, fork, context.network)?;
+    Ok(context.of_slot(root, DomainType::AGGREGATE_AND_PROOF, &fork_info, slot))
+}
