@@ -5,12 +5,21 @@
 //! [`keys`] finds the key, [`scheduler`] admits the job, [`slashing`] clears and records what is
 //! slashable, [`bls`] signs, [`audit`] writes down who asked and what was answered.
 
+pub mod app;
 pub mod audit;
 pub mod bls;
+mod choice;
+pub mod clock;
 pub mod config;
 pub mod duty;
+pub mod hardening;
 pub mod http;
 pub mod keys;
+pub mod lifecycle;
+pub mod listen;
+mod ports_file;
+pub mod reload;
 pub mod scheduler;
+pub mod signing;
 pub mod slashing;
 pub mod telemetry;

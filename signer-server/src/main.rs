@@ -1,2 +1,63 @@
-//! The `signer-server` binary.
-fn main() {}
+//! The `signer-server` binary: reads the options, sets the process up, runs the command.
+
+use std::{io::Write as _, process::ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+use signer_server::{
+    app,
+    config::{self, Command, Invocation},
+    hardening,
+    telemetry::logs,
+};
+
+fn main() -> ExitCode {
+    let environment = |name: &str| std::env::var(name).ok();
+    let invocation = match config::from_args(std::env::args_os(), &environment) {
+        Ok(invocation) => invocation,
+        Err(exit) => {
+            print(exit.to_stdout, &exit.message);
+            return ExitCode::from(exit.code);
+        }
+    };
+    match run(invocation) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print(false, &format!("Failed to initialize Midslot\nCause: {error:#}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(invocation: Invocation) -> Result<()> {
+    let Invocation { command, config, warnings } = invocation;
+    let not_yet = match command {
+        Command::Sign => None,
+        Command::Export { .. } => Some("export"),
+        Command::Import { .. } => Some("import"),
+        Command::WatermarkRepair(_) => Some("watermark-repair"),
+    };
+    if let Some(name) = not_yet {
+        bail!("the subcommand {name} is not available in this version; nothing was changed");
+    }
+    logs::init(config.logging.level, config.logging.format)?;
+    tracing::info!("Starting Midslot version {}", env!("CARGO_PKG_VERSION"));
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    hardening::forbid_core_dumps();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime can't be started")?;
+    Ok(runtime.block_on(app::run(config))?)
+}
+
+/// Writes to standard output or standard error. There is nobody left to tell when that fails.
+fn print(to_stdout: bool, text: &str) {
+    let written = if to_stdout {
+        std::io::stdout().write_all(text.as_bytes())
+    } else {
+        std::io::stderr().write_all(text.as_bytes())
+    };
+    drop(written);
+}

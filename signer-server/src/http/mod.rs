@@ -1,1 +1,12 @@
-//! Placeholder header.
+//! The HTTP interface: paths, forms of answers, statuses. Nothing behind it knows of HTTP.
+
+mod accept;
+mod body;
+mod identity;
+mod layers;
+mod reply;
+mod router;
+mod routes;
+
+pub use layers::path::normalise as normalise_path;
+pub use router::{MetricsPort, SigningPort};

@@ -71,6 +71,8 @@ impl Drop for Admission {
 
 /// What a signing thread needs to know of a job.
 pub(super) trait Work: Send {
+    /// When it was queued.
+    fn since(&self) -> Instant;
     /// Nobody waits for the result any more.
     fn is_abandoned(&self) -> bool;
     /// Does the work and answers.
@@ -88,6 +90,10 @@ where
     T: Send,
     F: FnOnce() -> T + Send,
 {
+    fn since(&self) -> Instant {
+        self.since
+    }
+
     fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
     }

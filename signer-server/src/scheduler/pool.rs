@@ -6,11 +6,13 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::JoinHandle,
+    time::Instant,
 };
 
 use parking_lot::{Condvar, Mutex};
 
 use super::{Admission, Class, admission::Work};
+use crate::telemetry::metrics::Metrics;
 
 /// How many jobs may wait in each class's queue, in the order of [`Class::ALL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,7 @@ pub struct Scheduler {
 /// What admissions and threads share.
 pub(super) struct Shared {
     bounds: Bounds,
+    metrics: Arc<Metrics>,
     queues: Mutex<Queues>,
     job_or_close: Condvar,
 }
@@ -49,9 +52,14 @@ impl Scheduler {
     ///
     /// # Errors
     /// When the operating system refuses a thread.
-    pub fn start(threads: NonZeroUsize, bounds: Bounds) -> std::io::Result<Self> {
+    pub fn start(
+        threads: NonZeroUsize,
+        bounds: Bounds,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             bounds,
+            metrics,
             queues: Mutex::new(Queues {
                 waiting: Default::default(),
                 reserved: [0; Class::ALL.len()],
@@ -81,6 +89,8 @@ impl Scheduler {
         if queues.closed
             || queues.waiting[index].len() + queues.reserved[index] >= self.shared.bounds.0[index]
         {
+            drop(queues);
+            self.shared.metrics.job_shed(class);
             return Err(Overloaded { class });
         }
         queues.reserved[index] += 1;
@@ -118,6 +128,7 @@ impl Shared {
         if queues.closed {
             return;
         }
+        self.metrics.job_queued(class);
         queues.waiting[class as usize].push_back(job);
         drop(queues);
         self.job_or_close.notify_one();
@@ -134,28 +145,41 @@ impl Shared {
     }
 
     fn serve(&self) {
-        while let Some(job) = self.next() {
+        while let Some((class, job)) = self.next() {
+            let started = Instant::now();
+            self.metrics.job_started(class, started - job.since());
             // The requester learns of a panic because the job's reply channel is dropped.
             if catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
                 tracing::error!("a signing job panicked; the signing thread goes on");
             }
+            self.metrics.job_finished(started.elapsed());
         }
     }
 
     /// The next job to run, or `None` once the pool is closed and every queue is empty.
-    fn next(&self) -> Option<Box<dyn Work>> {
+    fn next(&self) -> Option<(Class, Box<dyn Work>)> {
         let mut queues = self.queues.lock();
         loop {
-            while let Some(job) = queues.waiting.iter_mut().find_map(VecDeque::pop_front) {
-                // Its client has gone: nobody would read the signature.
+            while let Some((class, job)) = queues.pop() {
                 if !job.is_abandoned() {
-                    return Some(job);
+                    return Some((class, job));
                 }
+                // Its client has gone: nobody would read the signature.
+                self.metrics.job_abandoned(class);
             }
             if queues.closed {
                 return None;
             }
             self.job_or_close.wait(&mut queues);
         }
+    }
+}
+
+impl Queues {
+    /// The oldest job of the highest class that has one.
+    fn pop(&mut self) -> Option<(Class, Box<dyn Work>)> {
+        Class::ALL
+            .into_iter()
+            .find_map(|class| self.waiting[class as usize].pop_front().map(|job| (class, job)))
     }
 }

@@ -6,12 +6,18 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{Bounds, Class, Lost, Overloaded, Pending, Scheduler};
+use crate::telemetry::metrics::{Metrics, MetricsOptions};
 
 const ONE: NonZeroUsize = NonZeroUsize::MIN;
 
+fn metrics() -> Arc<Metrics> {
+    let options = MetricsOptions { version: "0", slashing_protection_enabled: true };
+    Arc::new(Metrics::new(options))
+}
+
 /// A pool of one thread that is busy until the returned sender is used or dropped.
 fn busy_pool(bounds: [usize; 5]) -> (Scheduler, mpsc::Sender<()>, Pending<()>) {
-    let scheduler = Scheduler::start(ONE, Bounds(bounds)).unwrap();
+    let scheduler = Scheduler::start(ONE, Bounds(bounds), metrics()).unwrap();
     let (release, gate) = mpsc::channel::<()>();
     let (started, has_started) = mpsc::channel();
     let pending = scheduler.admit(Class::Block).unwrap().run(move || {
@@ -74,7 +80,7 @@ async fn a_job_whose_requester_has_gone_is_not_run() {
 
 #[tokio::test]
 async fn a_panic_reaches_only_its_requester_and_the_thread_goes_on() {
-    let scheduler = Scheduler::start(ONE, Bounds([8; 5])).unwrap();
+    let scheduler = Scheduler::start(ONE, Bounds([8; 5]), metrics()).unwrap();
     let lost = scheduler.admit(Class::Block).unwrap().run(|| panic!("on purpose"));
     assert_eq!(lost.finished().await.map(|done| done.value).err(), Some(Lost));
     let next = scheduler.admit(Class::Block).unwrap().run(|| 7);

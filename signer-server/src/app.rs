@@ -1,0 +1,290 @@
+//! The signer as a whole: its parts in the order in which they come up, and go down again.
+//!
+//! It refuses to start rather than run with less than was asked for. Bad key files are the one
+//! exception: they are reported, and every other key signs.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::{Config, KeysConfig, KeystorePasswords, NetworkConfig, SlashingConfig},
+    duty::{Fork, Network, NetworkError},
+    http::{MetricsPort, SigningPort},
+    keys::{self, BulkKeystores, ConfigFiles, KeySources, Loader, Registry},
+    lifecycle::{Signals, Wish},
+    listen::{self, ListenError, Listener},
+    ports_file::PortsFile,
+    reload::{ReloadError, Reloader},
+    scheduler::{Bounds, Class, Scheduler},
+    signing::SigningService,
+    slashing::{OpenError, OpenOptions, SlashingProtection},
+    telemetry::metrics::{Metrics, MetricsOptions},
+};
+
+/// How long running requests may take to end after the signer was told to stop.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// Why the signer could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The network is unknown or its file is bad.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The data folder can't be made.
+    #[error("the data folder {} can't be made (--data-path): {source}", path.display())]
+    DataPath {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A port can't be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Slashing protection can't be opened.
+    #[error(transparent)]
+    Slashing(#[from] OpenError),
+    /// The signing threads can't be started.
+    #[error("the signing threads can't be started: {0}")]
+    Threads(#[source] std::io::Error),
+    /// The keys can't be registered.
+    #[error(transparent)]
+    Keys(#[from] ReloadError),
+    /// The operating system refuses signal handlers.
+    #[error("signals can't be received: {0}")]
+    Signals(#[source] std::io::Error),
+    /// The file that names the ports can't be written.
+    #[error("the ports file can't be written to {}: {source}", folder.display())]
+    PortsFile {
+        /// The data folder.
+        folder: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
+
+/// Runs the signer until it is told to stop.
+///
+/// # Errors
+/// When it can't start. Once it serves, it ends without an error.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let mut signals = Signals::listen().map_err(StartError::Signals)?;
+    let app = App::start(config).await?;
+    loop {
+        match signals.next().await {
+            Wish::Stop => break,
+            Wish::Reload => {
+                if let Err(error) = app.reloader.start() {
+                    tracing::warn!(%error, "SIGHUP was ignored");
+                }
+            }
+        }
+    }
+    app.stop().await;
+    Ok(())
+}
+
+/// The running parts.
+struct App {
+    slashing: SlashingProtection,
+    scheduler: Arc<Scheduler>,
+    reloader: Arc<Reloader>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+    ports_file: Option<PortsFile>,
+}
+
+/// Ports that are ours but turn connections away.
+struct Ports {
+    signing: Listener,
+    metrics: Option<Listener>,
+}
+
+impl App {
+    /// Brings the parts up, the ones that others need first.
+    async fn start(config: Config) -> Result<Self, StartError> {
+        if let Some(path) = &config.data_path {
+            std::fs::create_dir_all(path)
+                .map_err(|source| StartError::DataPath { path: path.clone(), source })?;
+        }
+        let network = network(&config.network)?;
+        tracing::info!(network = network.name, "signing roots are computed for this network");
+        let metrics = Arc::new(Metrics::new(MetricsOptions {
+            version: env!("CARGO_PKG_VERSION"),
+            slashing_protection_enabled: config.slashing.enabled,
+        }));
+        // Taken before the slow part, so that a busy port is not found after it.
+        let ports = Ports::take(&config)?;
+        let slashing = open_slashing_protection(&config, &network).await?;
+        let bounds = Bounds(Class::ALL.map(|class| config.scheduler.queue_bounds.of(class)));
+        let threads = config.scheduler.signing_threads;
+        let scheduler = Scheduler::start(threads, bounds, metrics.clone());
+        let scheduler = Arc::new(scheduler.map_err(StartError::Threads)?);
+
+        let registry = Arc::new(Registry::default());
+        let tasks = TaskTracker::new();
+        let reloader = Arc::new(Reloader::new(
+            Loader::new(key_sources(&config.keys)),
+            registry.clone(),
+            slashing.clone(),
+            metrics.clone(),
+            tasks.clone(),
+        ));
+        reloader.load().await?;
+        if registry.is_empty() {
+            tracing::warn!(
+                "there are no keys to sign with; add key files and reload (POST /reload or SIGHUP)"
+            );
+        }
+
+        let signing = SigningService::new(
+            network,
+            registry.clone(),
+            scheduler.clone(),
+            slashing.clone(),
+            metrics.clone(),
+        );
+        let signing_router = SigningPort {
+            signing: Arc::new(signing),
+            registry,
+            reloader: reloader.clone(),
+            slashing: slashing.clone(),
+            audit_api: config.audit.api_enabled,
+            signing_extension: config.http.signing_extension_enabled,
+            max_body_bytes: config.limits.max_body_size_bytes,
+            host_allow_list: config.http.host_allow_list.clone(),
+            cors_origins: config.http.cors_origins.clone(),
+            access_log: config.http.access_logs_enabled,
+        }
+        .router();
+        let metrics_router = MetricsPort {
+            metrics,
+            categories: config.metrics.categories.clone(),
+            host_allow_list: config.metrics.host_allow_list.clone(),
+        }
+        .router();
+
+        let shutdown = CancellationToken::new();
+        let idle_timeout = config.http.idle_connection_timeout;
+        let address = ports.signing.address();
+        let metrics_port = ports.metrics.as_ref().map(|port| port.address().port());
+        let routers = [(Some(ports.signing), signing_router), (ports.metrics, metrics_router)];
+        for (port, router) in routers {
+            if let Some(port) = port {
+                let open = port.open()?;
+                tasks.spawn(listen::serve(open, router, idle_timeout, shutdown.clone()));
+            }
+        }
+        let ports_file = config
+            .data_path
+            .as_ref()
+            .map(|folder| {
+                PortsFile::write(folder, address.port(), metrics_port)
+                    .map_err(|source| StartError::PortsFile { folder: folder.clone(), source })
+            })
+            .transpose()?;
+        // Scripts that wait for Web3Signer look for the second half of this line.
+        tracing::info!(
+            "Midslot has started with TLS disabled, and ready to handle signing requests on {address}"
+        );
+        Ok(Self { slashing, scheduler, reloader, tasks, shutdown, ports_file })
+    }
+
+    /// Lets running requests end, then takes the parts down, the ones that others need last.
+    async fn stop(self) {
+        tracing::info!("stopping: no new connections, running requests end");
+        drop(self.ports_file);
+        self.shutdown.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
+            tracing::warn!(seconds = DRAIN.as_secs(), "some requests did not end in time");
+        }
+        self.scheduler.close();
+        if let Err(error) = self.slashing.close().await {
+            tracing::error!(%error, "the database was not closed in order");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+impl Ports {
+    fn take(config: &Config) -> Result<Self, ListenError> {
+        let (http, metrics) = (&config.http, &config.metrics);
+        let signing =
+            Listener::bind(&http.host, http.port, "--http-listen-host", "--http-listen-port")?;
+        let take_metrics =
+            || Listener::bind(&metrics.host, metrics.port, "--metrics-host", "--metrics-port");
+        let metrics = metrics.enabled.then(take_metrics).transpose()?;
+        Ok(Self { signing, metrics })
+    }
+}
+
+async fn open_slashing_protection(
+    config: &Config,
+    network: &Network,
+) -> Result<SlashingProtection, OpenError> {
+    let SlashingConfig { enabled, database, accept_new_database, .. } = &config.slashing;
+    let Some(database) = database else {
+        tracing::warn!("no audit is kept: there is no --data-path and no database");
+        return Ok(SlashingProtection::disabled());
+    };
+    let key_folders = config.keys.keystores.as_ref().map(|folder| folder.path.clone());
+    let marker_directories = [Some(config.keys.key_config_path.clone()), key_folders];
+    SlashingProtection::open(OpenOptions {
+        network_genesis_validators_root: network.genesis_validators_root,
+        marker_directories: config
+            .data_path
+            .iter()
+            .cloned()
+            .chain(marker_directories.into_iter().flatten())
+            .collect(),
+        accept_new_database: *accept_new_database,
+        enabled: *enabled,
+        instance: instance_name(),
+        ..OpenOptions::new(database.clone())
+    })
+    .await
+}
+
+/// Name of this signer in the audit: the host's name.
+fn instance_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+fn network(config: &NetworkConfig) -> Result<Network, NetworkError> {
+    let mut network = Network::by_name_or_file(&config.network)?;
+    let overrides = &config.fork_epoch_overrides;
+    for (fork, epoch) in [
+        (Fork::Altair, overrides.altair),
+        (Fork::Bellatrix, overrides.bellatrix),
+        (Fork::Capella, overrides.capella),
+        (Fork::Deneb, overrides.deneb),
+        (Fork::Electra, overrides.electra),
+        (Fork::Fulu, overrides.fulu),
+    ] {
+        if let Some(epoch) = epoch {
+            network.override_fork_epoch(fork, epoch)?;
+        }
+    }
+    network.check_fork_order()?;
+    Ok(network)
+}
+
+fn key_sources(config: &KeysConfig) -> KeySources {
+    let bulk_keystores = config.keystores.as_ref().map(|folder| BulkKeystores {
+        directory: folder.path.clone(),
+        passwords: match &folder.passwords {
+            KeystorePasswords::Directory(path) => keys::KeystorePasswords::Directory(path.clone()),
+            KeystorePasswords::File(path) => keys::KeystorePasswords::File(path.clone()),
+        },
+    });
+    KeySources {
+        config_files: ConfigFiles {
+            directory: config.key_config_path.clone(),
+            max_file_size_bytes: config.config_file_max_size_bytes,
+        },
+        bulk_keystores,
+        threads: Some(config.loading_threads.get()),
+    }
+}

@@ -1,0 +1,140 @@
+//! Answers, and the one table of refusals to statuses.
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+use serde::Serialize;
+
+use super::accept::{self, JSON, TEXT};
+
+/// Seconds after which a client that met a full queue may come back.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// Why a request gets no signature. The statuses are those that every validator client reads
+/// rightly: Prysm takes the body of any other status for a signature, and Nimbus gives up on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The body can't be understood, or contradicts itself.
+    Malformed,
+    /// No such key is loaded.
+    UnknownKey,
+    /// Slashing protection said no.
+    Slashable,
+    /// The body is above the limit.
+    TooLarge,
+    /// A queue is full: the client may try again.
+    Overloaded,
+    /// Something of ours failed.
+    Failed,
+}
+
+impl Refused {
+    pub(super) const fn status(self) -> StatusCode {
+        match self {
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::UnknownKey => StatusCode::NOT_FOUND,
+            Self::Slashable => StatusCode::PRECONDITION_FAILED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Overloaded | Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The answer, in the form that the client accepts: `{"code","message"}` or one line of text.
+    pub(super) fn reply(self, headers: &HeaderMap, message: &str) -> Response {
+        let mut response = explain(self.status(), headers, message);
+        if self == Self::Overloaded {
+            response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        response
+    }
+}
+
+#[derive(Serialize)]
+struct Explanation<'a> {
+    code: u16,
+    message: &'a str,
+}
+
+/// A status with a reason, as JSON when the client accepts that, else as one line of text.
+pub(super) fn explain(status: StatusCode, headers: &HeaderMap, message: &str) -> Response {
+    if accept::wants_json(headers) {
+        json(status, &Explanation { code: status.as_u16(), message })
+    } else {
+        text(status, message.to_owned())
+    }
+}
+
+/// A JSON answer.
+pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => with_type(status, JSON, body),
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written as JSON");
+            text(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be written".to_owned())
+        }
+    }
+}
+
+/// A plain text answer.
+pub(super) fn text(status: StatusCode, body: impl Into<Body>) -> Response {
+    with_type(status, TEXT, body)
+}
+
+/// An answer of the given media type.
+pub(super) fn with_type(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Body>,
+) -> Response {
+    (status, [(CONTENT_TYPE, HeaderValue::from_static(content_type))], body.into()).into_response()
+}
+
+/// The answer when a client accepts nothing that the endpoint has.
+pub(super) fn not_acceptable() -> Response {
+    StatusCode::NOT_ACCEPTABLE.into_response()
+}
+
+/// The answer to a path that does not exist, as Web3Signer gives it.
+pub(super) async fn unknown_path() -> Response {
+    with_type(
+        StatusCode::NOT_FOUND,
+        "text/html; charset=utf-8",
+        "<html><body><h1>Resource not found</h1></body></html>",
+    )
+}
+
+/// The answer when a route panicked. What it panicked with may hold anything, so it is not told.
+pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("a request handler panicked");
+    text(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_the_status_that_clients_read_rightly() {
+        for (refused, status) in [
+            (Refused::Malformed, 400),
+            (Refused::UnknownKey, 404),
+            (Refused::Slashable, 412),
+            (Refused::TooLarge, 413),
+            (Refused::Overloaded, 500),
+            (Refused::Failed, 500),
+        ] {
+            let response = refused.reply(&HeaderMap::new(), "why");
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers()[CONTENT_TYPE], TEXT);
+            assert_eq!(
+                response.headers().contains_key(RETRY_AFTER),
+                refused == Refused::Overloaded
+            );
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Which path leads where, and what every request passes before.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::FromRef,
+    middleware::{from_fn, from_fn_with_state},
+    routing::{get, post},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::{
+    body::MaxBodyBytes,
+    layers::{access_log, cors, host_allow_list},
+    reply, routes,
+};
+use crate::{
+    config::{CorsOrigins, HostAllowList},
+    keys::Registry,
+    reload::Reloader,
+    signing::SigningService,
+    slashing::SlashingProtection,
+    telemetry::metrics::{Category, Metrics},
+};
+
+/// What the routes of the signing port use.
+#[derive(Clone, FromRef)]
+struct Parts {
+    signing: Arc<SigningService>,
+    registry: Arc<Registry>,
+    reloader: Arc<Reloader>,
+    slashing: SlashingProtection,
+    max_body_bytes: MaxBodyBytes,
+}
+
+/// The parts behind the signing port, and which endpoints it has.
+pub struct SigningPort {
+    /// Signs.
+    pub signing: Arc<SigningService>,
+    /// The loaded keys.
+    pub registry: Arc<Registry>,
+    /// Loads keys.
+    pub reloader: Arc<Reloader>,
+    /// Slashing protection, for its state.
+    pub slashing: SlashingProtection,
+    /// Whether the audit can be read over HTTP.
+    pub audit_api: bool,
+    /// Whether the extension endpoint is served.
+    pub signing_extension: bool,
+    /// Largest body that is read, in bytes.
+    pub max_body_bytes: usize,
+    /// Hosts that a request may name.
+    pub host_allow_list: HostAllowList,
+    /// Origins that a request may name.
+    pub cors_origins: CorsOrigins,
+    /// Whether every request is logged.
+    pub access_log: bool,
+}
+
+impl SigningPort {
+    /// The router. Layers are added from the inside to the outside: a request meets the last one
+    /// first.
+    pub fn router(self) -> Router {
+        let parts = Parts {
+            signing: self.signing,
+            registry: self.registry,
+            reloader: self.reloader,
+            slashing: self.slashing.clone(),
+            max_body_bytes: MaxBodyBytes(self.max_body_bytes),
+        };
+        let mut router = Router::new()
+            .route("/api/v1/eth2/sign/{identifier}", post(routes::sign::post))
+            .route("/api/v1/eth2/publicKeys", get(routes::public_keys::get))
+            .route("/upcheck", get(routes::upcheck::get))
+            .route("/healthcheck", get(routes::healthcheck::get))
+            .route("/reload", get(routes::reload::get).post(routes::reload::post));
+        if self.slashing.is_enabled() {
+            let path = "/api/v1/eth2/highWatermark";
+            router = router.route(path, get(routes::high_watermark::get));
+        }
+        if self.signing_extension {
+            let path = "/api/v1/eth2/ext/sign/{identifier}";
+            router = router.route(path, post(routes::ext_sign::post));
+        }
+        if self.audit_api {
+            router = router.route("/midslot/v1/audit", get(routes::audit::get));
+        }
+        let router = router
+            .with_state(parts)
+            .fallback(reply::unknown_path)
+            .layer(from_fn_with_state(Arc::new(self.host_allow_list), host_allow_list::check))
+            // Before the host: a browser's request is answered by its origin alone.
+            .layer(from_fn_with_state(Arc::new(self.cors_origins), cors::check))
+            // A panic in a route is a 500 and costs only its own request.
+            .layer(CatchPanicLayer::custom(reply::panicked));
+        if self.access_log { router.layer(from_fn(access_log::write)) } else { router }
+    }
+}
+
+/// The parts behind the metrics port.
+pub struct MetricsPort {
+    /// Every metric of the process.
+    pub metrics: Arc<Metrics>,
+    /// The groups to show.
+    pub categories: Vec<Category>,
+    /// Hosts that a request may name.
+    pub host_allow_list: HostAllowList,
+}
+
+impl MetricsPort {
+    /// The router.
+    pub fn router(self) -> Router {
+        let page = routes::metrics::MetricsPage {
+            metrics: self.metrics,
+            categories: self.categories.into(),
+        };
+        Router::new()
+            .route("/metrics", get(routes::metrics::get))
+            .with_state(page)
+            .fallback(reply::unknown_path)
+            .layer(from_fn_with_state(Arc::new(self.host_allow_list), host_allow_list::check))
+    }
+}

@@ -1,0 +1,48 @@
+//! `GET /healthcheck`, in Web3Signer's shape. Answers from memory: Vero asks every second.
+
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::{
+    http::reply,
+    reload::{Reloader, SourceHealth},
+    slashing::SlashingProtection,
+};
+
+const fn word(is_up: bool) -> &'static str {
+    if is_up { "UP" } else { "DOWN" }
+}
+
+/// 200 when everything is up, else 503.
+pub(in crate::http) async fn get(
+    State(slashing): State<SlashingProtection>,
+    State(reloader): State<Arc<Reloader>>,
+) -> Response {
+    let sources = reloader.sources();
+    let keys_up = sources.iter().all(SourceHealth::is_up);
+    let mut checks = vec![json!({ "id": "default-check", "status": "UP" })];
+    let mut all_up = keys_up;
+    if slashing.is_enabled() {
+        all_up &= slashing.is_healthy();
+        checks.push(json!({
+            "id": "slashing-protection-db-health-check",
+            "status": word(slashing.is_healthy()),
+        }));
+    }
+    let children: Vec<Value> = sources.iter().map(child).collect();
+    checks.push(json!({ "id": "keys-check", "status": word(keys_up), "checks": children }));
+    let status = if all_up { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let outcome = word(all_up);
+    reply::json(status, &json!({ "status": outcome, "checks": checks, "outcome": outcome }))
+}
+
+fn child(source: &SourceHealth) -> Value {
+    json!({
+        "id": source.id,
+        "status": word(source.is_up()),
+        "data": { "keys-loaded": source.keys_loaded, "error-count": source.errors },
+    })
+}

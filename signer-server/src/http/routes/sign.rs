@@ -1,0 +1,63 @@
+//! `POST /api/v1/eth2/sign/{identifier}`.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Extension, Path, State, rejection::PathRejection},
+    response::Response,
+};
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use signer_client::wire::Signature;
+
+use crate::{
+    http::{
+        accept,
+        body::RawBody,
+        identity,
+        reply::{self, Refused},
+    },
+    listen::Peer,
+    signing::{SignError, SigningService},
+    slashing::{NotCleared, Unavailable},
+};
+
+#[derive(Serialize)]
+struct SignResponse {
+    signature: Signature,
+}
+
+pub(in crate::http) async fn post(
+    State(signing): State<Arc<SigningService>>,
+    identifier: Result<Path<String>, PathRejection>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    RawBody(body): RawBody,
+) -> Response {
+    // A segment that is no text can't name a key.
+    let identifier = identifier.map(|Path(identifier)| identifier).unwrap_or_default();
+    match signing.sign(identity::client(peer), &identifier, &body).await {
+        Ok(signature) if accept::wants_json(&headers) => {
+            reply::json(StatusCode::OK, &SignResponse { signature })
+        }
+        // Prysm decodes the body strictly: no newline.
+        Ok(signature) => reply::text(StatusCode::OK, signature.to_string()),
+        Err(error) => refusal(&error).reply(&headers, &error.to_string()),
+    }
+}
+
+pub(super) fn refusal(error: &SignError) -> Refused {
+    match error {
+        SignError::Malformed(_) => Refused::Malformed,
+        SignError::TooLarge { .. } => Refused::TooLarge,
+        SignError::UnknownKey => Refused::UnknownKey,
+        SignError::Overloaded(_)
+        | SignError::NotCleared(NotCleared::Unavailable(Unavailable::QueueFull)) => {
+            Refused::Overloaded
+        }
+        SignError::NotCleared(NotCleared::Refused(_)) => Refused::Slashable,
+        SignError::NotCleared(_) | SignError::Lost(_) | SignError::WrongClearance(_) => {
+            Refused::Failed
+        }
+    }
+}

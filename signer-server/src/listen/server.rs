@@ -1,0 +1,138 @@
+//! The accept loop of one port.
+
+use std::{
+    net::{SocketAddr, ToSocketAddrs},
+    time::Duration,
+};
+
+use axum::Router;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::connection;
+
+/// Connections that the kernel may hold before they are accepted. A validator client opens
+/// hundreds at once when a slot's attestations are due.
+const BACKLOG: u32 = 4096;
+/// Pause after an accept that failed, so that a lack of file descriptors is no busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why a port could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The host name means no address.
+    #[error("the host {host} can't be resolved ({option_host})")]
+    UnknownHost {
+        /// The configured host.
+        host: String,
+        /// The option that gave it.
+        option_host: &'static str,
+        /// What the resolver said.
+        #[source]
+        source: Option<std::io::Error>,
+    },
+    /// The operating system refused the port.
+    #[error("can't listen on {address} ({option_port}): {source}")]
+    Bind {
+        /// The address that was tried.
+        address: SocketAddr,
+        /// The option that gave the port.
+        option_port: &'static str,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
+
+/// A port that is ours but turns connections away until [`Listener::open`]. So a busy port is found
+/// before minutes are spent on keystores, and no client waits on a signer that has no keys yet.
+pub struct Listener {
+    socket: TcpSocket,
+    address: SocketAddr,
+    option_port: &'static str,
+}
+
+/// A port that holds connections until they are served.
+pub struct OpenListener(TcpListener);
+
+impl Listener {
+    /// Takes `host:port`; port 0 picks a free one. The option names go into errors.
+    ///
+    /// # Errors
+    /// When the host means no address or the operating system refuses the port.
+    pub fn bind(
+        host: &str,
+        port: u16,
+        option_host: &'static str,
+        option_port: &'static str,
+    ) -> Result<Self, ListenError> {
+        let unknown =
+            |source| ListenError::UnknownHost { host: host.to_owned(), option_host, source };
+        let address = (host, port)
+            .to_socket_addrs()
+            .map_err(|source| unknown(Some(source)))?
+            .next()
+            .ok_or_else(|| unknown(None))?;
+        let take = || {
+            let socket =
+                if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            let address = socket.local_addr()?;
+            Ok(Self { socket, address, option_port })
+        };
+        take().map_err(|source| ListenError::Bind { address, option_port, source })
+    }
+
+    /// Lets connections in. Needs the runtime.
+    ///
+    /// # Errors
+    /// When another process has opened the port meanwhile.
+    pub fn open(self) -> Result<OpenListener, ListenError> {
+        let Self { socket, address, option_port } = self;
+        socket.listen(BACKLOG).map(OpenListener).map_err(|source| ListenError::Bind {
+            address,
+            option_port,
+            source,
+        })
+    }
+
+    /// The address that clients reach.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Accepts connections until `shutdown`, then lets running requests end. Returns when the last
+/// connection has ended; the caller limits how long it waits for that.
+pub async fn serve(
+    listener: OpenListener,
+    router: Router,
+    idle_timeout: Option<Duration>,
+    shutdown: CancellationToken,
+) {
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.0.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                connections.spawn(connection::serve(
+                    stream,
+                    peer,
+                    router.clone(),
+                    idle_timeout,
+                    shutdown.clone(),
+                ));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}

@@ -1,0 +1,247 @@
+//! The way of one signing request, from its body to a signature that may leave.
+
+use std::{sync::Arc, time::Instant};
+
+use signer_client::wire::{PublicKey, Signature};
+
+use crate::{
+    audit::{self, Outcome, Ticket},
+    bls::{Sealed, WrongClearance},
+    duty::{self, Duty, DutyFailure, DutyType, Network},
+    keys::{Registry, parse_identifier},
+    scheduler::{Class, Lost, Overloaded, Scheduler},
+    slashing::{Cleared, NotCleared, SlashingProtection},
+    telemetry::metrics::{Metrics, SlashingOperation},
+};
+
+/// Largest body of any type but the payload envelope, in bytes: Web3Signer's limit.
+pub const MAX_ORDINARY_BODY_BYTES: usize = 10 << 20;
+
+/// Why a request got no signature.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// The body is no valid request.
+    #[error(transparent)]
+    Malformed(#[from] DutyFailure),
+    /// Only a payload envelope may be this large.
+    #[error(
+        "the body has {size} bytes; requests other than EXECUTION_PAYLOAD_ENVELOPE may have {MAX_ORDINARY_BODY_BYTES}"
+    )]
+    TooLarge {
+        /// Size of the body in bytes.
+        size: usize,
+    },
+    /// No such key is loaded.
+    #[error("no such key is loaded")]
+    UnknownKey,
+    /// The class's queue is full.
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
+    /// Slashing protection gave no clearance.
+    #[error(transparent)]
+    NotCleared(#[from] NotCleared),
+    /// The signing job gave no result.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    /// The clearance was for something else.
+    #[error(transparent)]
+    WrongClearance(#[from] WrongClearance),
+}
+
+/// A signature with what the request was found to be.
+struct Signed {
+    signature: Signature,
+    is_repeat: bool,
+}
+
+/// Signs. Everything that a request meets after HTTP.
+pub struct SigningService {
+    network: Network,
+    registry: Arc<Registry>,
+    scheduler: Arc<Scheduler>,
+    slashing: SlashingProtection,
+    audit: audit::Writer,
+    metrics: Arc<Metrics>,
+}
+
+impl SigningService {
+    /// A service over parts that are ready.
+    pub fn new(
+        network: Network,
+        registry: Arc<Registry>,
+        scheduler: Arc<Scheduler>,
+        slashing: SlashingProtection,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let audit = slashing.audit();
+        Self { network, registry, scheduler, slashing, audit, metrics }
+    }
+
+    /// Answers one request to the sign endpoint and leaves its audit row.
+    ///
+    /// The order of the checks decides which error a client sees, and is Web3Signer's: the body
+    /// and its root, then the key, then slashing protection.
+    ///
+    /// # Errors
+    /// Whatever keeps the signature from leaving.
+    pub async fn sign(
+        &self,
+        client: audit::Client,
+        identifier: &str,
+        body: &[u8],
+    ) -> Result<Signature, SignError> {
+        let arrived = Instant::now();
+        let mut ticket = self.audit.begin(client, identifier);
+        let classified = self.classify(body);
+        let duty_type = match &classified {
+            Ok(duty) => Some(duty.duty_type),
+            Err(SignError::Malformed(failure)) => failure.duty_type,
+            Err(_) => None,
+        };
+        let result = match classified {
+            Ok(duty) => {
+                ticket.describe(&duty);
+                self.sign_duty(identifier, &duty, &mut ticket).await
+            }
+            Err(error) => {
+                ticket.name_type(duty_type);
+                Err(error)
+            }
+        };
+        self.close(ticket, duty_type, arrived, result)
+    }
+
+    fn classify(&self, body: &[u8]) -> Result<Duty, SignError> {
+        let duty = duty::classify(body, &self.network);
+        let may_be_large = matches!(
+            &duty,
+            Ok(Duty { duty_type: DutyType::ExecutionPayloadEnvelope, .. })
+                | Err(DutyFailure { duty_type: Some(DutyType::ExecutionPayloadEnvelope), .. })
+        );
+        if body.len() > MAX_ORDINARY_BODY_BYTES && !may_be_large {
+            return Err(SignError::TooLarge { size: body.len() });
+        }
+        Ok(duty?)
+    }
+
+    async fn sign_duty(
+        &self,
+        identifier: &str,
+        duty: &Duty,
+        ticket: &mut Ticket,
+    ) -> Result<Signed, SignError> {
+        let key = parse_identifier(identifier)
+            .and_then(|public_key| self.registry.get(&public_key))
+            .ok_or(SignError::UnknownKey)?;
+        let public_key = key.public_key();
+        ticket.name_key(&public_key);
+        let class = duty.duty_type.class();
+        ticket.wait_for_room(class).await;
+        let admission = self.scheduler.admit(class)?;
+        let signing_root = duty.signing_root;
+        // The signature is made while the record is being written, and stays sealed until then.
+        let pending =
+            admission.run(move || Sealed::sign(key.secret_key(), public_key, signing_root));
+        let cleared = self.clear(&public_key, duty, ticket).await?;
+        let completed = pending.finished().await?;
+        ticket.waited_in_queue(completed.queued);
+        ticket.spent_signing(completed.ran);
+        let signature = completed.value.open(&cleared)?;
+        Ok(Signed { signature, is_repeat: cleared.is_repeat() })
+    }
+
+    async fn clear(
+        &self,
+        public_key: &PublicKey,
+        duty: &Duty,
+        ticket: &mut Ticket,
+    ) -> Result<Cleared, NotCleared> {
+        let asked = Instant::now();
+        let verdict = self.slashing.clear(public_key, duty, ticket).await;
+        match duty.protection {
+            duty::Protection::Unprotected => {}
+            duty::Protection::Block { .. } => {
+                self.metrics.slashing_checked(SlashingOperation::Block, asked.elapsed());
+            }
+            duty::Protection::Attestation { .. } => {
+                self.metrics.slashing_checked(SlashingOperation::Attestation, asked.elapsed());
+            }
+        }
+        verdict
+    }
+
+    fn close(
+        &self,
+        ticket: Ticket,
+        duty_type: Option<DutyType>,
+        arrived: Instant,
+        result: Result<Signed, SignError>,
+    ) -> Result<Signature, SignError> {
+        let (outcome, reason) = match &result {
+            Ok(signed) if signed.is_repeat => (Outcome::Repeated, None),
+            Ok(_) => (Outcome::Signed, None),
+            Err(error) => (outcome_of(error), Some(error.to_string())),
+        };
+        if outcome == Outcome::Failed {
+            tracing::error!(reason, "a signing request failed");
+        } else if outcome == Outcome::Refused {
+            tracing::warn!(reason, "slashing protection refused a request");
+        }
+        self.metrics.request_finished(duty_type, outcome, arrived.elapsed());
+        ticket.finish(outcome, reason);
+        result.map(|signed| signed.signature)
+    }
+
+    /// Signs a text as it came, for the extension endpoint: not a signing root, so nothing on the
+    /// chain can be made of it. Leaves its audit row, too.
+    ///
+    /// # Errors
+    /// When the key is unknown or the pool gives no signature.
+    pub async fn sign_text(
+        &self,
+        client: audit::Client,
+        identifier: &str,
+        text: &[u8],
+    ) -> Result<Signature, SignError> {
+        let mut ticket = self.audit.begin(client, identifier);
+        let result = self.sign_text_with(identifier, text, &mut ticket).await;
+        match &result {
+            Ok(_) => ticket.finish(Outcome::Signed, None),
+            Err(error) => ticket.finish(outcome_of(error), Some(error.to_string())),
+        }
+        result
+    }
+
+    async fn sign_text_with(
+        &self,
+        identifier: &str,
+        text: &[u8],
+        ticket: &mut Ticket,
+    ) -> Result<Signature, SignError> {
+        let key = parse_identifier(identifier)
+            .and_then(|public_key| self.registry.get(&public_key))
+            .ok_or(SignError::UnknownKey)?;
+        ticket.name_key(&key.public_key());
+        ticket.wait_for_room(Class::Background).await;
+        let admission = self.scheduler.admit(Class::Background)?;
+        let text = text.to_vec();
+        let pending = admission.run(move || key.secret_key().sign_bytes(&text));
+        let completed = pending.finished().await?;
+        ticket.waited_in_queue(completed.queued);
+        ticket.spent_signing(completed.ran);
+        Ok(completed.value)
+    }
+}
+
+/// How the audit names an error.
+fn outcome_of(error: &SignError) -> Outcome {
+    match error {
+        SignError::Malformed(_) | SignError::TooLarge { .. } => Outcome::Malformed,
+        SignError::UnknownKey => Outcome::UnknownKey,
+        SignError::Overloaded(_) => Outcome::Shed,
+        SignError::NotCleared(NotCleared::Refused(_)) => Outcome::Refused,
+        SignError::NotCleared(_) | SignError::Lost(_) | SignError::WrongClearance(_) => {
+            Outcome::Failed
+        }
+    }
+}
