@@ -1,1 +1,17 @@
-//! End-to-end tests.
+//! End-to-end tests: the real signer binary over real sockets, with real key files and a real
+//! database. One binary, so that there is one link step.
+
+#![expect(clippy::unwrap_used, reason = "an unwrap that fails fails its test, as it should")]
+
+mod bad_input;
+mod client_shapes;
+mod content_negotiation;
+mod health;
+mod known_answers;
+mod openapi;
+mod order_of_checks;
+mod reload;
+mod restart;
+mod slashing;
+mod start;
+mod tolerance;

@@ -1,1 +1,11 @@
-//! Harness for end-to-end tests on the real signer binary.
+//! Harness for end-to-end tests: the real signer binary, real sockets, real key files.
+
+pub mod binary;
+pub mod fixtures;
+pub mod http_client;
+pub mod key_files;
+pub mod requests;
+pub mod signer;
+
+pub use http_client::{Answer, HttpClient};
+pub use signer::{Signer, SignerOptions};

@@ -1,0 +1,89 @@
+//! `openapi/signer.yaml` against the running signer: every path exists, every example is answered
+//! as documented.
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use midslot_tests::{Signer, SignerOptions, key_files};
+use serde_json::Value;
+
+fn contract() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi/signer.yaml");
+    let text = std::fs::read_to_string(path).expect("the contract is there");
+    serde_saphyr::from_str(&text).expect("the contract is YAML")
+}
+
+/// A signer with every optional endpoint on.
+async fn signer() -> Signer {
+    SignerOptions::with_interop_keys(1)
+        .root("--metrics-enabled")
+        .eth2("--Xsigning-ext-enabled=true")
+        .root("--audit-api-enabled=true")
+        .start()
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn every_documented_path_and_method_exists_and_no_other_method() {
+    let signer = signer().await;
+    let contract = contract();
+    for (path, item) in contract["paths"].as_object().expect("paths") {
+        if path == "/metrics" {
+            continue;
+        }
+        let concrete = path.replace("{identifier}", &key_files::public_key(0));
+        for method in [Method::GET, Method::POST, Method::DELETE, Method::PUT] {
+            let documented = item.get(method.as_str().to_lowercase()).is_some();
+            let answer =
+                signer.client.send(method.clone(), &concrete, &[], Bytes::new()).await.unwrap();
+            assert_ne!(answer.status, StatusCode::NOT_FOUND, "{method} {path}");
+            let allowed = answer.status != StatusCode::METHOD_NOT_ALLOWED;
+            assert_eq!(allowed, documented, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_example_of_a_signing_request_is_signed() {
+    // The examples are not one validator's life.
+    let signer = SignerOptions::with_interop_keys(1)
+        .eth2("--slashing-protection-enabled=false")
+        .start()
+        .await
+        .unwrap();
+    let contract = contract();
+    let mut types = std::collections::BTreeSet::new();
+    let operation = &contract["paths"]["/api/v1/eth2/sign/{identifier}"]["post"];
+    let examples = operation["requestBody"]["content"]["application/json"]["examples"]
+        .as_object()
+        .expect("examples");
+    for (name, example) in examples {
+        let pointer = example["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
+        let target = contract.pointer(pointer.expect("a reference")).expect("its target");
+        let request = &target["value"];
+        let answer = signer.client.sign(&key_files::public_key(0), request).await.unwrap();
+        assert_eq!(answer.status, StatusCode::OK, "{name}: {}", answer.text());
+        types.insert(request["type"].as_str().expect("a type").to_owned());
+    }
+    for duty_type in signer_server::duty::DutyType::ALL {
+        assert!(types.contains(duty_type.name()), "no example of {duty_type:?}");
+    }
+}
+
+#[tokio::test]
+async fn audit_entries_have_exactly_the_documented_members() {
+    let signer = signer().await;
+    let request = midslot_tests::requests::attestation(5, 6, 1);
+    signer.client.sign(&key_files::public_key(0), &request).await.unwrap().signature();
+    let answer = signer.client.get("/midslot/v1/audit").await.unwrap().json();
+    let contract = contract();
+    let schema = &contract["components"]["schemas"]["AuditEntry"];
+    let mut documented: Vec<_> =
+        schema["properties"].as_object().expect("properties").keys().cloned().collect();
+    let mut found: Vec<_> =
+        answer["entries"][0].as_object().expect("an entry").keys().cloned().collect();
+    documented.sort();
+    found.sort();
+    assert_eq!(found, documented);
+    assert!(answer.as_object().unwrap().contains_key("next"));
+}

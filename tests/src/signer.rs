@@ -1,0 +1,250 @@
+//! A running signer process.
+
+use std::{
+    fs::File,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+use tokio::{
+    process::{Child, Command},
+    time::Instant,
+};
+
+use crate::{HttpClient, binary::signer_binary, key_files};
+
+/// How long a start may take before it counts as stuck. Other tests run beside it.
+const START_PATIENCE: Duration = Duration::from_mins(1);
+/// How long an orderly stop may take.
+const STOP_PATIENCE: Duration = Duration::from_secs(40);
+
+/// How to start a signer. The folders outlive the process, so that it can be started again.
+pub struct SignerOptions {
+    /// Holds the data folder and the key folder.
+    pub folder: TempDir,
+    /// Root options beside the ones that the harness gives.
+    pub root: Vec<String>,
+    /// `eth2` options beside the ones that the harness gives.
+    pub eth2: Vec<String>,
+    /// Environment of the process, beside the inherited one.
+    pub environment: Vec<(String, String)>,
+}
+
+impl SignerOptions {
+    /// A signer with an empty key folder and an empty data folder.
+    ///
+    /// # Panics
+    /// When no temporary folder can be made.
+    pub fn empty() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for name in ["data", "keys"] {
+            std::fs::create_dir(folder.path().join(name)).expect("a folder");
+        }
+        Self { folder, root: Vec::new(), eth2: Vec::new(), environment: Vec::new() }
+    }
+
+    /// A signer with the first `count` interop keys as raw key configuration files.
+    pub fn with_interop_keys(count: u64) -> Self {
+        let options = Self::empty();
+        for index in 0..count {
+            key_files::write_raw_key(&options.key_folder(), index);
+        }
+        options
+    }
+
+    /// Adds an `eth2` option.
+    #[must_use]
+    pub fn eth2(mut self, option: impl Into<String>) -> Self {
+        self.eth2.push(option.into());
+        self
+    }
+
+    /// Adds a root option.
+    #[must_use]
+    pub fn root(mut self, option: impl Into<String>) -> Self {
+        self.root.push(option.into());
+        self
+    }
+
+    /// Where the database lies.
+    pub fn data_folder(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Where key configuration files lie.
+    pub fn key_folder(&self) -> PathBuf {
+        self.folder.path().join("keys")
+    }
+
+    /// What the process has printed so far, over all its starts.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("signer.log")
+    }
+
+    fn ports_file(&self) -> PathBuf {
+        self.data_folder().join("web3signer.ports")
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec![
+            option("data-path", &self.data_folder()),
+            option("key-config-path", &self.key_folder()),
+            "--http-listen-port=0".to_owned(),
+            "--metrics-port=0".to_owned(),
+        ];
+        arguments.extend(self.root.iter().cloned());
+        arguments.push("eth2".to_owned());
+        arguments.extend(self.eth2.iter().cloned());
+        arguments
+    }
+
+    fn command(&self, arguments: &[String]) -> Result<Command> {
+        let log = File::options().create(true).append(true).open(self.log_file())?;
+        let mut command = Command::new(signer_binary());
+        command
+            .args(arguments)
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true);
+        Ok(command)
+    }
+
+    /// Starts the signer and waits until it serves.
+    ///
+    /// # Errors
+    /// When it ends early (with what it printed) or does not come up.
+    pub async fn start(self) -> Result<Signer> {
+        // A killed signer leaves its file behind.
+        drop(std::fs::remove_file(self.ports_file()));
+        let mut process =
+            self.command(&self.arguments())?.spawn().context("starting the signer")?;
+        let deadline = Instant::now() + START_PATIENCE;
+        loop {
+            if let Some(ports) = read_ports(&self.ports_file()) {
+                let client = HttpClient::new(ports.http);
+                if client.get("/upcheck").await.is_ok() {
+                    return Ok(Signer { process, options: self, client, metrics: ports.metrics });
+                }
+            }
+            if let Some(status) = process.try_wait()? {
+                bail!("the signer ended with {status} at its start:\n{}", self.log());
+            }
+            if Instant::now() > deadline {
+                bail!("the signer did not come up:\n{}", self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Starts the signer where it is expected to end by itself.
+    ///
+    /// # Errors
+    /// When it can't be started or keeps running.
+    pub async fn run_to_end(&self) -> Result<Ended> {
+        self.run_alone(&self.arguments()).await
+    }
+
+    /// Runs the binary with these arguments alone, where it is expected to end by itself.
+    ///
+    /// # Errors
+    /// When it can't be started or keeps running.
+    pub async fn run_alone(&self, arguments: &[String]) -> Result<Ended> {
+        let mut process = self.command(arguments)?.spawn().context("starting the signer")?;
+        let status = tokio::time::timeout(START_PATIENCE, process.wait())
+            .await
+            .with_context(|| format!("the signer kept running:\n{}", self.log()))??;
+        Ok(Ended { code: status.code(), output: self.log() })
+    }
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Exit code, `None` after a signal.
+    pub code: Option<i32>,
+    /// Everything it printed.
+    pub output: String,
+}
+
+/// A running signer. Killed when dropped.
+pub struct Signer {
+    process: Child,
+    /// What it was started with.
+    pub options: SignerOptions,
+    /// A client for its signing port.
+    pub client: HttpClient,
+    /// Its metrics port, when metrics are on.
+    pub metrics: Option<SocketAddr>,
+}
+
+impl Signer {
+    /// Ends the process as `kill -9` does and gives the folders back.
+    ///
+    /// # Errors
+    /// When the process can't be killed.
+    pub async fn kill(mut self) -> Result<SignerOptions> {
+        self.process.kill().await?;
+        Ok(self.options)
+    }
+
+    /// Ends the process by SIGTERM and gives its exit code and the folders.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn stop(mut self) -> Result<(Option<i32>, SignerOptions)> {
+        self.signal(rustix::process::Signal::TERM)?;
+        let status = tokio::time::timeout(STOP_PATIENCE, self.process.wait())
+            .await
+            .context("the signer did not stop")??;
+        Ok((status.code(), self.options))
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub fn signal(&self, signal: rustix::process::Signal) -> Result<()> {
+        rustix::process::kill_process(self.process_id()?, signal)?;
+        Ok(())
+    }
+
+    /// The identifier of the process.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub fn process_id(&self) -> Result<rustix::process::Pid> {
+        self.process
+            .id()
+            .and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?))
+            .context("the signer has ended")
+    }
+}
+
+struct Ports {
+    http: SocketAddr,
+    metrics: Option<SocketAddr>,
+}
+
+/// Reads the file that the signer writes once its ports are open.
+fn read_ports(file: &Path) -> Option<Ports> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let port = |name: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
+        Some(SocketAddr::from(([127, 0, 0, 1], value.trim().parse().ok()?)))
+    };
+    Some(Ports { http: port("http-port")?, metrics: port("metrics-port") })
+}
+
+fn option(name: &str, path: &Path) -> String {
+    format!("--{name}={}", path.display())
+}
