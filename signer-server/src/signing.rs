@@ -1,21 +1,31 @@
 //! The way of one signing request, from its body to a signature that may leave.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use signer_client::wire::{PublicKey, Signature};
 
 use crate::{
     audit::{self, Outcome, Ticket},
     bls::{Sealed, WrongClearance},
+    clock,
     duty::{self, Duty, DutyFailure, DutyType, Network},
     keys::{Registry, parse_identifier},
-    scheduler::{Class, Lost, Overloaded, Scheduler},
+    scheduler::{
+        Class, Lost, Overloaded, Scheduler,
+        deadline::{self, SlotClock},
+    },
     slashing::{Cleared, NotCleared, SlashingProtection},
     telemetry::metrics::{Metrics, SlashingOperation},
 };
 
 /// Largest body of any type but the payload envelope, in bytes: Web3Signer's limit.
 pub const MAX_ORDINARY_BODY_BYTES: usize = 10 << 20;
+
+/// How long the text of the extension endpoint may wait for a signing thread.
+const TEXT_LIFETIME: Duration = Duration::from_secs(10);
 
 /// Why a request got no signature.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +67,7 @@ struct Signed {
 /// Signs. Everything that a request meets after HTTP.
 pub struct SigningService {
     network: Network,
+    clock: Option<SlotClock>,
     registry: Arc<Registry>,
     scheduler: Arc<Scheduler>,
     slashing: SlashingProtection,
@@ -74,13 +85,16 @@ impl SigningService {
         metrics: Arc<Metrics>,
     ) -> Self {
         let audit = slashing.audit();
-        Self { network, registry, scheduler, slashing, audit, metrics }
+        let clock = SlotClock::of(&network);
+        Self { network, clock, registry, scheduler, slashing, audit, metrics }
     }
 
     /// Answers one request to the sign endpoint and leaves its audit row.
     ///
     /// The order of the checks decides which error a client sees, and is Web3Signer's: the body
     /// and its root, then the key, then slashing protection.
+    ///
+    /// The client may shorten the time that its request may wait by `limit`.
     ///
     /// # Errors
     /// Whatever keeps the signature from leaving.
@@ -89,6 +103,7 @@ impl SigningService {
         client: audit::Client,
         identifier: &str,
         body: &[u8],
+        limit: Option<Duration>,
     ) -> Result<Signature, SignError> {
         let arrived = Instant::now();
         let mut ticket = self.audit.begin(client, identifier);
@@ -101,7 +116,10 @@ impl SigningService {
         let result = match classified {
             Ok(duty) => {
                 ticket.describe(&duty);
-                self.sign_duty(identifier, &duty, &mut ticket).await
+                {
+                    let deadline = arrived + self.lifetime(&duty, limit);
+                    self.sign_duty(identifier, &duty, deadline, &mut ticket).await
+                }
             }
             Err(error) => {
                 ticket.name_type(duty_type);
@@ -128,6 +146,7 @@ impl SigningService {
         &self,
         identifier: &str,
         duty: &Duty,
+        deadline: Instant,
         ticket: &mut Ticket,
     ) -> Result<Signed, SignError> {
         let key = parse_identifier(identifier)
@@ -137,7 +156,7 @@ impl SigningService {
         ticket.name_key(&public_key);
         let class = duty.duty_type.class();
         ticket.wait_for_room(class).await;
-        let admission = self.scheduler.admit(class)?;
+        let admission = self.scheduler.admit(class, 1, deadline)?;
         let signing_root = duty.signing_root;
         // The signature is made while the record is being written, and stays sealed until then.
         let pending =
@@ -148,6 +167,13 @@ impl SigningService {
         ticket.spent_signing(completed.ran);
         let signature = completed.value.open(&cleared)?;
         Ok(Signed { signature, is_repeat: cleared.is_repeat() })
+    }
+
+    /// How long from its arrival a duty may be signed.
+    fn lifetime(&self, duty: &Duty, limit: Option<Duration>) -> Duration {
+        let now_unix_ms = clock::now_unix_micros().max(0).cast_unsigned() / 1000;
+        let lifetime = deadline::lifetime(duty, self.clock, now_unix_ms);
+        limit.map_or(lifetime, |limit| lifetime.min(limit))
     }
 
     async fn clear(
@@ -223,7 +249,8 @@ impl SigningService {
             .ok_or(SignError::UnknownKey)?;
         ticket.name_key(&key.public_key());
         ticket.wait_for_room(Class::Background).await;
-        let admission = self.scheduler.admit(Class::Background)?;
+        let deadline = Instant::now() + TEXT_LIFETIME;
+        let admission = self.scheduler.admit(Class::Background, 1, deadline)?;
         let text = text.to_vec();
         let pending = admission.run(move || key.secret_key().sign_bytes(&text));
         let completed = pending.finished().await?;
@@ -238,10 +265,10 @@ fn outcome_of(error: &SignError) -> Outcome {
     match error {
         SignError::Malformed(_) | SignError::TooLarge { .. } => Outcome::Malformed,
         SignError::UnknownKey => Outcome::UnknownKey,
-        SignError::Overloaded(_) => Outcome::Shed,
+        SignError::Overloaded(_) | SignError::Lost(Lost::Expired) => Outcome::Shed,
         SignError::NotCleared(NotCleared::Refused(_)) => Outcome::Refused,
-        SignError::NotCleared(_) | SignError::Lost(_) | SignError::WrongClearance(_) => {
-            Outcome::Failed
-        }
+        SignError::NotCleared(_)
+        | SignError::Lost(Lost::Unfinished)
+        | SignError::WrongClearance(_) => Outcome::Failed,
     }
 }

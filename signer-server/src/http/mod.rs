@@ -2,6 +2,7 @@
 
 mod accept;
 mod body;
+mod deadline;
 mod identity;
 mod layers;
 mod reply;

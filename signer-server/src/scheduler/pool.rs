@@ -1,29 +1,39 @@
-//! The queues and the threads that serve them.
+//! The threads, and the door to their queues.
 
 use std::{
-    collections::VecDeque,
     num::NonZeroUsize,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
-use super::{Admission, Class, admission::Work};
+use super::{Admission, Bounds, Class, admission::Work, handoff::Handoff};
 use crate::telemetry::metrics::Metrics;
 
-/// How many jobs may wait in each class's queue, in the order of [`Class::ALL`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds(pub [usize; Class::ALL.len()]);
+/// What a signature is taken to cost until some have been made.
+const FIRST_GUESS_NS: u64 = 500_000;
 
-/// The class's queue is full, or the signer is shutting down: try again later.
+/// Why a job was not admitted. Nothing was reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many signing requests of class {} are waiting", .class.name())]
-pub struct Overloaded {
-    /// The class whose queue had no room.
-    pub class: Class,
+pub enum Overloaded {
+    /// The class's queue is full, or the signer is shutting down.
+    #[error("too many signing requests of class {} are waiting", .class.name())]
+    Full {
+        /// The class.
+        class: Class,
+    },
+    /// So much waits that is served earlier that the deadline can't be met.
+    #[error("a signing request of class {} would be served after its deadline", .class.name())]
+    TooLate {
+        /// The class.
+        class: Class,
+    },
 }
 
 /// The signing pool.
@@ -34,17 +44,11 @@ pub struct Scheduler {
 
 /// What admissions and threads share.
 pub(super) struct Shared {
-    bounds: Bounds,
+    handoff: Handoff<Box<dyn Work>>,
     metrics: Arc<Metrics>,
-    queues: Mutex<Queues>,
-    job_or_close: Condvar,
-}
-
-struct Queues {
-    waiting: [VecDeque<Box<dyn Work>>; Class::ALL.len()],
-    /// Admissions that have not brought their job yet. They count against the bound.
-    reserved: [usize; Class::ALL.len()],
-    closed: bool,
+    threads: u32,
+    /// Mean time of a job, in nanoseconds, over the last dozens.
+    mean_job_ns: AtomicU64,
 }
 
 impl Scheduler {
@@ -58,14 +62,10 @@ impl Scheduler {
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            bounds,
+            handoff: Handoff::new(bounds),
             metrics,
-            queues: Mutex::new(Queues {
-                waiting: Default::default(),
-                reserved: [0; Class::ALL.len()],
-                closed: false,
-            }),
-            job_or_close: Condvar::new(),
+            threads: u32::try_from(threads.get()).unwrap_or(u32::MAX),
+            mean_job_ns: AtomicU64::new(FIRST_GUESS_NS),
         });
         let scheduler = Self { shared: shared.clone(), threads: Mutex::default() };
         for number in 0..threads.get() {
@@ -79,34 +79,49 @@ impl Scheduler {
         Ok(scheduler)
     }
 
-    /// Reserves room for one job.
+    /// Reserves room for `count` jobs that are worth nothing after `deadline`: for all or for none.
     ///
     /// # Errors
-    /// When the class's queue is full or the pool is closed. Nothing was reserved then.
-    pub fn admit(&self, class: Class) -> Result<Admission, Overloaded> {
-        let index = class as usize;
-        let mut queues = self.shared.queues.lock();
-        if queues.closed
-            || queues.waiting[index].len() + queues.reserved[index] >= self.shared.bounds.0[index]
-        {
-            drop(queues);
-            self.shared.metrics.job_shed(class);
-            return Err(Overloaded { class });
+    /// When the class's queue has no room, the pool is closed, or what is already waiting takes
+    /// until after the deadline. So the lowest classes are refused first: they wait for all others.
+    pub fn admit(
+        &self,
+        class: Class,
+        count: usize,
+        deadline: Instant,
+    ) -> Result<Admission, Overloaded> {
+        let wait_for = |jobs: usize| self.shared.time_of(jobs);
+        let now = Instant::now();
+        let admitted = self.shared.handoff.with(|queue| {
+            let jobs = queue.ahead_of(class).saturating_add(count);
+            if now.checked_add(wait_for(jobs)).is_none_or(|end| end > deadline) {
+                Err(Overloaded::TooLate { class })
+            } else if queue.reserve(class, count) {
+                Ok(())
+            } else {
+                Err(Overloaded::Full { class })
+            }
+        });
+        match admitted {
+            Ok(()) => Ok(Admission::new(self.shared.clone(), class, deadline, count)),
+            Err(overloaded) => {
+                for _ in 0..count {
+                    self.shared.metrics.job_shed(class);
+                }
+                Err(overloaded)
+            }
         }
-        queues.reserved[index] += 1;
-        Ok(Admission::new(self.shared.clone(), class))
     }
 
     /// Jobs that wait now, in the order of [`Class::ALL`].
     pub fn depths(&self) -> [usize; Class::ALL.len()] {
-        let queues = self.shared.queues.lock();
-        std::array::from_fn(|index| queues.waiting[index].len())
+        self.shared.handoff.with(|queue| queue.depths())
     }
 
     /// Admits no more jobs, lets the threads finish those that were brought, and waits for the
     /// threads to end. Blocks: not for an asynchronous context.
     pub fn close(&self) {
-        self.shared.close();
+        self.shared.handoff.close();
         for thread in self.threads.lock().drain(..) {
             // A signing thread catches the panics of its jobs, so it ends by returning.
             drop(thread.join());
@@ -116,70 +131,65 @@ impl Scheduler {
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
-        self.shared.close();
+        self.shared.handoff.close();
     }
 }
 
 impl Shared {
-    /// Turns a reservation into a waiting job. A closed pool drops the job, which tells its
-    /// requester.
-    pub(super) fn push(&self, class: Class, job: Box<dyn Work>) {
-        let mut queues = self.queues.lock();
-        if queues.closed {
-            return;
+    /// Turns reserved room into waiting jobs.
+    pub(super) fn push(
+        &self,
+        class: Class,
+        deadline: Instant,
+        jobs: impl ExactSizeIterator<Item = Box<dyn Work>>,
+    ) {
+        for _ in 0..jobs.len() {
+            self.metrics.job_queued(class);
         }
-        self.metrics.job_queued(class);
-        queues.waiting[class as usize].push_back(job);
-        drop(queues);
-        self.job_or_close.notify_one();
+        self.handoff.push(class, deadline, jobs);
     }
 
-    /// Gives a reservation back.
-    pub(super) fn release(&self, class: Class) {
-        self.queues.lock().reserved[class as usize] -= 1;
+    /// Gives reserved room back.
+    pub(super) fn release(&self, class: Class, room: usize) {
+        self.handoff.with(|queue| queue.release(class, room));
     }
 
-    fn close(&self) {
-        self.queues.lock().closed = true;
-        self.job_or_close.notify_all();
+    /// How long all threads together need for so many jobs.
+    fn time_of(&self, jobs: usize) -> Duration {
+        let jobs = u64::try_from(jobs).unwrap_or(u64::MAX);
+        let mean_ns = self.mean_job_ns.load(Ordering::Relaxed);
+        Duration::from_nanos(jobs.saturating_mul(mean_ns)) / self.threads
     }
 
     fn serve(&self) {
-        while let Some((class, job)) = self.next() {
+        while let Some(next) = self.handoff.next(Instant::now) {
+            let (class, job) = (next.class, next.job);
+            if job.is_abandoned() {
+                // Its client has gone: nobody would read the signature.
+                self.metrics.job_abandoned(class);
+                continue;
+            }
             let started = Instant::now();
+            if next.deadline < started {
+                self.metrics.job_expired(class);
+                job.expire();
+                continue;
+            }
             self.metrics.job_started(class, started - job.since());
             // The requester learns of a panic because the job's reply channel is dropped.
             if catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
                 tracing::error!("a signing job panicked; the signing thread goes on");
             }
-            self.metrics.job_finished(started.elapsed());
+            let took = started.elapsed();
+            self.note(took);
+            self.metrics.job_finished(took);
         }
     }
 
-    /// The next job to run, or `None` once the pool is closed and every queue is empty.
-    fn next(&self) -> Option<(Class, Box<dyn Work>)> {
-        let mut queues = self.queues.lock();
-        loop {
-            while let Some((class, job)) = queues.pop() {
-                if !job.is_abandoned() {
-                    return Some((class, job));
-                }
-                // Its client has gone: nobody would read the signature.
-                self.metrics.job_abandoned(class);
-            }
-            if queues.closed {
-                return None;
-            }
-            self.job_or_close.wait(&mut queues);
-        }
-    }
-}
-
-impl Queues {
-    /// The oldest job of the highest class that has one.
-    fn pop(&mut self) -> Option<(Class, Box<dyn Work>)> {
-        Class::ALL
-            .into_iter()
-            .find_map(|class| self.waiting[class as usize].pop_front().map(|job| (class, job)))
+    /// Moves the mean a sixteenth of the way. Two threads may overwrite each other: it is a guess.
+    fn note(&self, took: Duration) {
+        let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let mean_ns = self.mean_job_ns.load(Ordering::Relaxed);
+        self.mean_job_ns.store(mean_ns - mean_ns / 16 + took_ns / 16, Ordering::Relaxed);
     }
 }

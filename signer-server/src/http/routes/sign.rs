@@ -14,10 +14,11 @@ use crate::{
     http::{
         accept,
         body::RawBody,
-        identity,
+        deadline, identity,
         reply::{self, Refused},
     },
     listen::Peer,
+    scheduler::Lost,
     signing::{SignError, SigningService},
     slashing::{NotCleared, Unavailable},
 };
@@ -34,9 +35,13 @@ pub(in crate::http) async fn post(
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Response {
+    let limit = match deadline::limit(&headers) {
+        Ok(limit) => limit,
+        Err(message) => return Refused::Malformed.reply(&headers, message),
+    };
     // A segment that is no text can't name a key.
     let identifier = identifier.map(|Path(identifier)| identifier).unwrap_or_default();
-    match signing.sign(identity::client(peer), &identifier, &body).await {
+    match signing.sign(identity::client(peer), &identifier, &body, limit).await {
         Ok(signature) if accept::wants_json(&headers) => {
             reply::json(StatusCode::OK, &SignResponse { signature })
         }
@@ -52,12 +57,13 @@ pub(super) fn refusal(error: &SignError) -> Refused {
         SignError::TooLarge { .. } => Refused::TooLarge,
         SignError::UnknownKey => Refused::UnknownKey,
         SignError::Overloaded(_)
+        | SignError::Lost(Lost::Expired)
         | SignError::NotCleared(NotCleared::Unavailable(Unavailable::QueueFull)) => {
             Refused::Overloaded
         }
         SignError::NotCleared(NotCleared::Refused(_)) => Refused::Slashable,
-        SignError::NotCleared(_) | SignError::Lost(_) | SignError::WrongClearance(_) => {
-            Refused::Failed
-        }
+        SignError::NotCleared(_)
+        | SignError::Lost(Lost::Unfinished)
+        | SignError::WrongClearance(_) => Refused::Failed,
     }
 }

@@ -75,6 +75,7 @@ pub struct Metrics {
     queue_duration: ByLabel<Class, Histogram>,
     queue_depth: ByLabel<Class, Gauge>,
     shed: ByLabel<Class, Counter>,
+    expired: ByLabel<Class, Counter>,
 
     permitted_signings: Counter,
     prevented_signings: Counter,
@@ -116,6 +117,7 @@ impl Metrics {
             queue_duration: http.histograms(names::QUEUE_DURATION),
             queue_depth: http.gauges(names::QUEUE_DEPTH),
             shed: http.counters(names::SHED),
+            expired: http.counters(names::EXPIRED),
 
             permitted_signings: slashing.counter(names::PERMITTED_SIGNINGS),
             prevented_signings: slashing.counter(names::PREVENTED_SIGNINGS),
@@ -175,6 +177,12 @@ impl Metrics {
     /// A job left its queue undone because its client went away.
     pub fn job_abandoned(&self, class: Class) {
         self.queue_depth.get(class).dec();
+    }
+
+    /// A job left its queue undone because its deadline had passed.
+    pub fn job_expired(&self, class: Class) {
+        self.queue_depth.get(class).dec();
+        self.expired.get(class).inc();
     }
 
     /// A signing thread was done with a job after `took`.

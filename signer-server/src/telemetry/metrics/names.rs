@@ -50,7 +50,8 @@ names! {
     QUEUE_DURATION = "midslot_queue_duration_seconds",
         "Time that a job waited for a signing thread, by class";
     QUEUE_DEPTH = "midslot_queue_depth", "Jobs that wait for a signing thread, by class";
-    SHED = "midslot_shed", "Jobs refused because the queue of their class was full";
+    SHED = "midslot_shed", "Jobs refused because their class's queue was full or their time too short";
+    EXPIRED = "midslot_expired", "Jobs whose deadline passed before a thread was free";
 
     // Slashing protection.
     PERMITTED_SIGNINGS = "eth2_slashingprotection_permitted_signings",
