@@ -153,6 +153,7 @@ impl App {
             audit_api: config.audit.api_enabled,
             signing_extension: config.http.signing_extension_enabled,
             max_body_bytes: config.limits.max_body_size_bytes,
+            max_batch_keys: config.limits.max_batch_keys,
             host_allow_list: config.http.host_allow_list.clone(),
             cors_origins: config.http.cors_origins.clone(),
             access_log: config.http.access_logs_enabled,

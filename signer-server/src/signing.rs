@@ -1,5 +1,7 @@
 //! The way of one signing request, from its body to a signature that may leave.
 
+mod batch;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -7,6 +9,7 @@ use std::{
 
 use signer_client::wire::{PublicKey, Signature};
 
+pub use self::batch::{BatchError, BatchItem};
 use crate::{
     audit::{self, Outcome, Ticket},
     bls::{Sealed, WrongClearance},
@@ -23,6 +26,19 @@ use crate::{
 
 /// Largest body of any type but the payload envelope, in bytes: Web3Signer's limit.
 pub const MAX_ORDINARY_BODY_BYTES: usize = 10 << 20;
+
+/// When a request arrived, and how long its client waits.
+#[derive(Clone, Copy)]
+struct Arrival {
+    at: Instant,
+    limit: Option<Duration>,
+}
+
+impl Arrival {
+    fn now(limit: Option<Duration>) -> Self {
+        Self { at: Instant::now(), limit }
+    }
+}
 
 /// How long the text of the extension endpoint may wait for a signing thread.
 const TEXT_LIFETIME: Duration = Duration::from_secs(10);
@@ -105,7 +121,7 @@ impl SigningService {
         body: &[u8],
         limit: Option<Duration>,
     ) -> Result<Signature, SignError> {
-        let arrived = Instant::now();
+        let arrival = Arrival::now(limit);
         let mut ticket = self.audit.begin(client, identifier);
         let classified = self.classify(body);
         let duty_type = match &classified {
@@ -116,17 +132,15 @@ impl SigningService {
         let result = match classified {
             Ok(duty) => {
                 ticket.describe(&duty);
-                {
-                    let deadline = arrived + self.lifetime(&duty, limit);
-                    self.sign_duty(identifier, &duty, deadline, &mut ticket).await
-                }
+                let deadline = arrival.at + self.lifetime(&duty, arrival.limit);
+                self.sign_duty(identifier, &duty, deadline, &mut ticket).await
             }
             Err(error) => {
                 ticket.name_type(duty_type);
                 Err(error)
             }
         };
-        self.close(ticket, duty_type, arrived, result)
+        self.close(ticket, duty_type, arrival.at, result)
     }
 
     fn classify(&self, body: &[u8]) -> Result<Duty, SignError> {

@@ -4,12 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "an unwrap that fails fails its test, as it should")]
 
 mod bad_input;
+mod batch;
 mod client_shapes;
 mod content_negotiation;
 mod health;
 mod known_answers;
 mod openapi;
 mod order_of_checks;
+mod priority;
 mod reload;
 mod restart;
 mod slashing;

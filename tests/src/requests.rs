@@ -15,6 +15,14 @@ pub const EPOCH: u64 = 420_000;
 /// The first slot of [`EPOCH`].
 pub const SLOT: u64 = EPOCH * SLOTS_PER_EPOCH;
 
+/// The slot that mainnet is in now, by this machine's clock.
+pub fn current_slot() -> u64 {
+    const GENESIS_TIME: u64 = 1_606_824_023;
+    const SECONDS_PER_SLOT: u64 = 12;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs().saturating_sub(GENESIS_TIME) / SECONDS_PER_SLOT)
+}
+
 /// `fork_info` in Fulu, which mainnet entered at epoch 411392.
 pub fn fulu_fork_info() -> Value {
     fork_info("0x05000000", "0x06000000", 411_392)

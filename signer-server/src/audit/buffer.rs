@@ -45,6 +45,13 @@ impl Writer {
         Ticket::begin(Arc::clone(&self.buffer), client, identifier)
     }
 
+    /// Waits until the buffer has room for the rows of a batch of this class. Blocks and
+    /// attestations never wait, and nobody waits while the database is away. All the room is
+    /// taken at once, so two batches can't each hold what the other waits for.
+    pub async fn wait_for_room(&self, class: Class, rows: usize) -> Room {
+        Room(self.buffer.room(class, rows).await)
+    }
+
     /// Rows that wait to be written.
     pub fn waiting_rows(&self) -> usize {
         self.buffer.rows.lock().waiting.len()
@@ -56,12 +63,17 @@ impl Writer {
     }
 }
 
+/// Room for the rows of one batch, to be shared out among its tickets.
+#[derive(Debug)]
+pub struct Room(pub(super) Option<OwnedSemaphorePermit>);
+
 /// The rows that wait, and what makes low classes wait for them.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     instance: Arc<str>,
     next_id: AtomicI64,
     rows: Mutex<Rows>,
+    room_per_class: usize,
     aggregates: Arc<Semaphore>,
     selection_proofs: Arc<Semaphore>,
     background: Arc<Semaphore>,
@@ -115,6 +127,7 @@ impl Buffer {
             instance: instance.into(),
             next_id: AtomicI64::new(next_id),
             rows: Mutex::new(Rows { waiting: VecDeque::new(), destination }),
+            room_per_class: room,
             aggregates: Arc::new(Semaphore::new(room)),
             selection_proofs: Arc::new(Semaphore::new(room)),
             background: Arc::new(Semaphore::new(room)),
@@ -133,7 +146,8 @@ impl Buffer {
     }
 
     /// Room for one row of this class, `None` for classes that need none.
-    pub(super) async fn room(&self, class: Class) -> Option<OwnedSemaphorePermit> {
+    pub(super) async fn room(&self, class: Class, rows: usize) -> Option<OwnedSemaphorePermit> {
+        let permits = u32::try_from(rows.min(self.room_per_class)).unwrap_or(u32::MAX);
         let semaphore = match class {
             Class::Block | Class::Attestation => return None,
             Class::Aggregate => &self.aggregates,
@@ -143,7 +157,7 @@ impl Buffer {
         let mut available = self.available.subscribe();
         tokio::select! {
             biased;
-            permit = Arc::clone(semaphore).acquire_owned() => permit.ok(),
+            permit = Arc::clone(semaphore).acquire_many_owned(permits) => permit.ok(),
             _ = available.wait_for(|available| !available) => None,
         }
     }

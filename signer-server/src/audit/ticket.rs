@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use signer_client::wire::PublicKey;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Buffer, Client, Entry, Outcome, UNCONFIRMED, entry, unix_micros};
+use super::{Buffer, Client, Entry, Outcome, Room, UNCONFIRMED, entry, unix_micros};
 use crate::{
     duty::{Duty, DutyType, Position},
     scheduler::Class,
@@ -84,8 +84,13 @@ impl Ticket {
     /// away.
     pub async fn wait_for_room(&mut self, class: Class) {
         if self.room.is_none() {
-            self.room = self.buffer.room(class).await;
+            self.room = self.buffer.room(class, 1).await;
         }
+    }
+
+    /// Takes one row's share of a batch's room.
+    pub fn take_room(&mut self, room: &mut Room) {
+        self.room = room.0.as_mut().and_then(|permit| permit.split(1));
     }
 
     /// How long the request waited for a signing thread.

@@ -13,7 +13,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::{
     body::MaxBodyBytes,
     layers::{access_log, cors, host_allow_list},
-    reply, routes,
+    reply,
+    routes::{self, sign_batch::MaxBatchKeys},
 };
 use crate::{
     config::{CorsOrigins, HostAllowList},
@@ -32,6 +33,7 @@ struct Parts {
     reloader: Arc<Reloader>,
     slashing: SlashingProtection,
     max_body_bytes: MaxBodyBytes,
+    max_batch_keys: MaxBatchKeys,
 }
 
 /// The parts behind the signing port, and which endpoints it has.
@@ -50,6 +52,8 @@ pub struct SigningPort {
     pub signing_extension: bool,
     /// Largest body that is read, in bytes.
     pub max_body_bytes: usize,
+    /// Most keys of one batch request.
+    pub max_batch_keys: usize,
     /// Hosts that a request may name.
     pub host_allow_list: HostAllowList,
     /// Origins that a request may name.
@@ -68,9 +72,11 @@ impl SigningPort {
             reloader: self.reloader,
             slashing: self.slashing.clone(),
             max_body_bytes: MaxBodyBytes(self.max_body_bytes),
+            max_batch_keys: MaxBatchKeys(self.max_batch_keys),
         };
         let mut router = Router::new()
             .route("/api/v1/eth2/sign/{identifier}", post(routes::sign::post))
+            .route("/api/v1/eth2/sign", post(routes::sign_batch::post))
             .route("/api/v1/eth2/publicKeys", get(routes::public_keys::get))
             .route("/upcheck", get(routes::upcheck::get))
             .route("/healthcheck", get(routes::healthcheck::get))

@@ -70,6 +70,13 @@ option_table!(
     // 32 MiB: a Gloas payload envelope with its transactions in hexadecimal does not fit in
     // Web3Signer's 10 MiB.
     .default("33554432"),
+    BATCH_MAX_KEYS = OptionSpec::new(
+        &["batch-max-keys"],
+        Kind::Integer { min: 1, max: 1 << 20 },
+        LIMITS,
+        "Most keys that one batch request may name."
+    )
+    .default("16384"),
     KEY_LOADING_THREADS = OptionSpec::new(
         &["key-loading-threads"],
         THREADS,

@@ -8,4 +8,5 @@ pub(super) mod metrics;
 pub(super) mod public_keys;
 pub(super) mod reload;
 pub(super) mod sign;
+pub(super) mod sign_batch;
 pub(super) mod upcheck;

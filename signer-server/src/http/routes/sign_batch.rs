@@ -1,0 +1,88 @@
+//! `POST /api/v1/eth2/sign`: one duty, many keys (remote-signing-api, pull request 29).
+//!
+//! Answers are JSON: an array in the order of the identifiers.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Extension, State},
+    response::Response,
+};
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use signer_client::wire::Signature;
+
+use crate::{
+    http::{
+        body::RawBody,
+        deadline, identity,
+        reply::{self, Refused},
+    },
+    listen::Peer,
+    signing::{BatchError, BatchItem, SigningService},
+};
+
+/// Most keys of one batch.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::http) struct MaxBatchKeys(pub(in crate::http) usize);
+
+#[derive(Serialize)]
+struct Item {
+    identifier: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<Signature>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ItemError>,
+}
+
+#[derive(Serialize)]
+struct ItemError {
+    code: u16,
+    message: String,
+}
+
+impl From<BatchItem> for Item {
+    fn from(BatchItem { identifier, result }: BatchItem) -> Self {
+        match result {
+            Ok(signature) => Self { identifier, signature: Some(signature), error: None },
+            Err(error) => {
+                let code = super::sign::refusal(&error).status().as_u16();
+                let error = Some(ItemError { code, message: error.to_string() });
+                Self { identifier, signature: None, error }
+            }
+        }
+    }
+}
+
+pub(in crate::http) async fn post(
+    State(signing): State<Arc<SigningService>>,
+    State(MaxBatchKeys(max_keys)): State<MaxBatchKeys>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    RawBody(body): RawBody,
+) -> Response {
+    let limit = match deadline::limit(&headers) {
+        Ok(limit) => limit,
+        Err(message) => return Refused::Malformed.reply(&headers, message),
+    };
+    match signing.sign_batch(identity::client(peer), &body, max_keys, limit).await {
+        Ok(items) => {
+            let items: Vec<_> = items.into_iter().map(Item::from).collect();
+            reply::json(StatusCode::OK, &items)
+        }
+        Err(error) => refusal(&error).reply(&headers, &error.to_string()),
+    }
+}
+
+fn refusal(error: &BatchError) -> Refused {
+    match error {
+        BatchError::TooMany { .. } => Refused::TooLarge,
+        BatchError::Overloaded(_) => Refused::Overloaded,
+        BatchError::Request(error) => super::sign::refusal(error),
+        BatchError::Body { .. }
+        | BatchError::Empty
+        | BatchError::Identifier { .. }
+        | BatchError::Duplicate { .. }
+        | BatchError::Type(_) => Refused::Malformed,
+    }
+}

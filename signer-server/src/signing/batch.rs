@@ -1,0 +1,257 @@
+//! One duty signed by many keys (remote-signing-api, pull request 29).
+//!
+//! All keys sign the same root, so it is hashed to the curve once; each signature is a job of its
+//! own, so a block that arrives in the middle waits for one of them only; and slashable duties
+//! reach slashing protection together, which records them in a few transactions.
+
+use std::{collections::HashSet, time::Duration};
+
+use futures_util::future::join_all;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use signer_client::wire::{PublicKey, Signature};
+
+use super::{Arrival, SignError, Signed, SigningService};
+use crate::{
+    audit::{Client, Outcome, Ticket},
+    bls::Sealed,
+    duty::{Duty, DutyType},
+    keys::parse_identifier,
+    scheduler::{Completed, Lost, Overloaded},
+};
+
+/// The body of a batch request.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body<'a> {
+    identifiers: Vec<String>,
+    #[serde(borrow)]
+    signing_request: &'a RawValue,
+}
+
+/// Why a whole batch was refused. Nothing was signed or recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// The body is not of the form that the endpoint takes.
+    #[error("the body is no batch request: {path}: {source}")]
+    Body {
+        /// The member that is wrong; a full stop for the body itself.
+        path: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// No key is named.
+    #[error("identifiers is empty")]
+    Empty,
+    /// More keys are named than one batch may have.
+    #[error("identifiers names {found} keys; one batch may have {max}")]
+    TooMany {
+        /// Number of keys that were named.
+        found: usize,
+        /// Largest number that is allowed.
+        max: usize,
+    },
+    /// An identifier is no public key.
+    #[error("identifiers[{index}] is no public key of 48 bytes")]
+    Identifier {
+        /// Position in the list, from 0.
+        index: usize,
+    },
+    /// A key is named twice, in whatever case.
+    #[error("identifiers[{index}] names {key} again")]
+    Duplicate {
+        /// Position in the list, from 0.
+        index: usize,
+        /// The key.
+        key: PublicKey,
+    },
+    /// The type embeds something of one validator, so no two keys can sign the same object.
+    #[error("type {} can't be signed by several keys at once", .0.name())]
+    Type(DutyType),
+    /// The request itself is refused.
+    #[error("signing_request: {0}")]
+    Request(#[source] SignError),
+    /// There is no room for so many signatures, or no time.
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
+}
+
+/// One key's part of a batch.
+#[derive(Debug)]
+pub struct BatchItem {
+    /// The identifier as the client wrote it.
+    pub identifier: String,
+    /// The signature, or what the single request would have been refused with.
+    pub result: Result<Signature, SignError>,
+}
+
+/// A key of the batch with its audit row.
+struct Part {
+    identifier: String,
+    public_key: PublicKey,
+    ticket: Ticket,
+}
+
+/// Whether the object of a type is the same for every validator that signs it.
+const fn is_shared(duty_type: DutyType) -> bool {
+    match duty_type {
+        DutyType::Attestation
+        | DutyType::AggregationSlot
+        | DutyType::RandaoReveal
+        | DutyType::SyncCommitteeMessage
+        | DutyType::SyncCommitteeSelectionProof => true,
+        DutyType::Block
+        | DutyType::BlockV2
+        | DutyType::AggregateAndProof
+        | DutyType::AggregateAndProofV2
+        | DutyType::VoluntaryExit
+        | DutyType::Deposit
+        | DutyType::SyncCommitteeContributionAndProof
+        | DutyType::ValidatorRegistration
+        | DutyType::ExecutionPayloadBid
+        | DutyType::ExecutionPayloadEnvelope
+        | DutyType::PayloadAttestationMessage
+        | DutyType::ProposerPreferences
+        | DutyType::BuilderRequestAuth => false,
+    }
+}
+
+/// Names the member that can't be read. Reads the body once more, which a good one never needs.
+fn located(body: &[u8], source: serde_json::Error) -> BatchError {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let path = serde_path_to_error::deserialize::<_, Body<'_>>(&mut deserializer)
+        .err()
+        .map_or_else(|| ".".to_owned(), |error| error.path().to_string());
+    BatchError::Body { path, source }
+}
+
+impl SigningService {
+    /// Answers one batch request and leaves one audit row for each key, or one for a batch that is
+    /// refused as a whole before its keys are looked at. Results come in the order of the
+    /// identifiers; the failure of one key changes nothing for the others.
+    ///
+    /// # Errors
+    /// When nothing was signed or recorded for any key.
+    pub async fn sign_batch(
+        &self,
+        client: Client,
+        body: &[u8],
+        max_keys: usize,
+        limit: Option<Duration>,
+    ) -> Result<Vec<BatchItem>, BatchError> {
+        let arrival = Arrival::now(limit);
+        match self.read_batch(body, max_keys) {
+            Ok((duty, keys)) => self.sign_all(client, &duty, keys, arrival).await,
+            Err(error) => {
+                let mut ticket = self.audit.begin(client, "");
+                if let BatchError::Type(duty_type) = &error {
+                    ticket.name_type(Some(*duty_type));
+                }
+                ticket.finish(Outcome::Malformed, Some(error.to_string()));
+                Err(error)
+            }
+        }
+    }
+
+    fn read_batch(
+        &self,
+        body: &[u8],
+        max_keys: usize,
+    ) -> Result<(Duty, Vec<(String, PublicKey)>), BatchError> {
+        let body: Body<'_> =
+            serde_json::from_slice(body).map_err(|source| located(body, source))?;
+        let found = body.identifiers.len();
+        if found == 0 {
+            return Err(BatchError::Empty);
+        }
+        if found > max_keys {
+            return Err(BatchError::TooMany { found, max: max_keys });
+        }
+        let mut seen = HashSet::with_capacity(found);
+        let mut keys = Vec::with_capacity(found);
+        for (index, identifier) in body.identifiers.into_iter().enumerate() {
+            let key = parse_identifier(&identifier).ok_or(BatchError::Identifier { index })?;
+            if !seen.insert(key) {
+                return Err(BatchError::Duplicate { index, key });
+            }
+            keys.push((identifier, key));
+        }
+        let request = body.signing_request.get().as_bytes();
+        let duty = self.classify(request).map_err(BatchError::Request)?;
+        if !is_shared(duty.duty_type) {
+            return Err(BatchError::Type(duty.duty_type));
+        }
+        Ok((duty, keys))
+    }
+
+    async fn sign_all(
+        &self,
+        client: Client,
+        duty: &Duty,
+        keys: Vec<(String, PublicKey)>,
+        arrival: Arrival,
+    ) -> Result<Vec<BatchItem>, BatchError> {
+        let class = duty.duty_type.class();
+        let mut room = self.audit.wait_for_room(class, keys.len()).await;
+        let mut parts: Vec<_> = keys
+            .into_iter()
+            .map(|(identifier, public_key)| {
+                let mut ticket = self.audit.begin(client.clone(), &identifier);
+                ticket.take_room(&mut room);
+                ticket.name_key(&public_key);
+                ticket.describe(duty);
+                Part { identifier, public_key, ticket }
+            })
+            .collect();
+
+        let held: Vec<_> = parts.iter().map(|part| self.registry.get(&part.public_key)).collect();
+        let count = held.iter().flatten().count();
+        let deadline = arrival.at + self.lifetime(duty, arrival.limit);
+        let admission = match self.scheduler.admit(class, count, deadline) {
+            Ok(admission) => admission,
+            Err(overloaded) => {
+                for part in parts {
+                    let shed = Err(SignError::Overloaded(overloaded));
+                    // Its audit row and metrics are what matters; the batch is refused as one.
+                    drop(self.close(part.ticket, Some(duty.duty_type), arrival.at, shed));
+                }
+                return Err(overloaded.into());
+            }
+        };
+        let signing_root = duty.signing_root;
+        let works = held
+            .iter()
+            .flatten()
+            .map(|key| {
+                let key = key.clone();
+                move || Sealed::sign(key.secret_key(), key.public_key(), signing_root)
+            })
+            .collect();
+        // Signatures are made while the records are being written, and stay sealed until then.
+        let batch = admission.run_each(works);
+        let verdicts = join_all(parts.iter_mut().zip(&held).map(|(part, key)| async {
+            match key {
+                Some(_) => Ok(self.clear(&part.public_key, duty, &mut part.ticket).await?),
+                None => Err(SignError::UnknownKey),
+            }
+        }))
+        .await;
+        let mut signatures = batch.finished().await.into_iter();
+
+        let items = parts.into_iter().zip(held).zip(verdicts).map(|((part, key), verdict)| {
+            let outcome = key.map_or(Err(Lost::Unfinished), |_| {
+                signatures.next().unwrap_or(Err(Lost::Unfinished))
+            });
+            let Part { identifier, mut ticket, .. } = part;
+            let result = verdict.and_then(|cleared| {
+                let Completed { value, queued, ran } = outcome?;
+                ticket.waited_in_queue(queued);
+                ticket.spent_signing(ran);
+                Ok(Signed { signature: value.open(&cleared)?, is_repeat: cleared.is_repeat() })
+            });
+            let result = self.close(ticket, Some(duty.duty_type), arrival.at, result);
+            BatchItem { identifier, result }
+        });
+        Ok(items.collect())
+    }
+}

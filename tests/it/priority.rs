@@ -1,0 +1,117 @@
+//! Blocks come first, overload is answered, and nothing is lost: over real HTTP.
+
+use std::time::{Duration, Instant};
+
+use http::{Method, StatusCode};
+use midslot_tests::{HttpClient, Signer, SignerOptions, key_files, requests};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+/// Sends distinct selection proofs, all at once.
+fn flood(signer: &Signer, count: u64) -> JoinSet<StatusCode> {
+    let mut requests_in_flight = JoinSet::new();
+    for number in 0..count {
+        let client = signer.client.clone();
+        requests_in_flight.spawn(async move {
+            let body = requests::aggregation_slot(requests::SLOT + number);
+            client.sign(&key_files::public_key(0), &body).await.unwrap().status
+        });
+    }
+    requests_in_flight
+}
+
+/// The number of proofs that wait for a signing thread.
+async fn queued_proofs(signer: &Signer) -> usize {
+    let metrics = HttpClient::new(signer.metrics.expect("a metrics port"));
+    let page = metrics.get("/metrics").await.unwrap();
+    let line = "midslot_queue_depth{class=\"selection_proof\"} ";
+    let depth = page.text().lines().find_map(|have| have.strip_prefix(line));
+    depth.expect("the depth of the queue").parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blocks_overtake_five_thousand_queued_proofs() {
+    let keys = 1_000;
+    let signer = SignerOptions::with_interop_keys(keys)
+        .root("--signing-threads=1")
+        .root("--metrics-enabled")
+        .start()
+        .await
+        .unwrap();
+    let identifiers: Vec<_> = (0..keys).map(key_files::public_key).collect();
+    let mut batches = JoinSet::new();
+    for slot in 0..10_u64 {
+        // Slots that come: their proofs may wait for up to a minute.
+        let request = requests::aggregation_slot(requests::current_slot() + 64 + slot);
+        let body = json!({ "identifiers": identifiers, "signing_request": request }).to_string();
+        let client = signer.client.clone();
+        batches.spawn(async move {
+            client.send(Method::POST, "/api/v1/eth2/sign", &[], body).await.unwrap()
+        });
+    }
+    let patience = Instant::now() + Duration::from_secs(20);
+    while queued_proofs(&signer).await < 5_000 {
+        assert!(Instant::now() < patience, "the queue never held 5,000 proofs");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for number in 0..20_u64 {
+        let body = requests::block(7_000 + number, 1);
+        signer.client.sign(&key_files::public_key(0), &body).await.unwrap().signature();
+    }
+    // First come, first served would have answered no block before the last proof.
+    let waiting = queued_proofs(&signer).await;
+    assert!(waiting > 500, "the blocks waited for the proofs, of which {waiting} are left");
+    while let Some(answer) = batches.join_next().await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, StatusCode::OK);
+        let items = answer.json();
+        let items = items.as_array().unwrap();
+        assert_eq!(items.len(), identifiers.len());
+        assert!(items.iter().all(|item| item.get("signature").is_some()), "every proof is signed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_times_the_bound_at_once_gets_definite_answers_and_recovers() {
+    let signer = SignerOptions::with_interop_keys(1)
+        .root("--signing-threads=1")
+        .root("--queue-bound-selection-proof=50")
+        .start()
+        .await
+        .unwrap();
+    let mut proofs = flood(&signer, 500);
+    let (mut signed, mut shed) = (0, 0);
+    while let Some(status) = proofs.join_next().await {
+        match status.unwrap() {
+            StatusCode::OK => signed += 1,
+            StatusCode::INTERNAL_SERVER_ERROR => shed += 1,
+            other => panic!("an answer with status {other}"),
+        }
+    }
+    assert_eq!(signed + shed, 500);
+    assert!(signed >= 50 && shed > 0, "{signed} signed, {shed} shed");
+    let body = requests::aggregation_slot(1);
+    let answer = signer.client.sign(&key_files::public_key(0), &body).await.unwrap();
+    assert_eq!(answer.status, StatusCode::OK, "recovers at once");
+}
+
+#[tokio::test]
+async fn a_client_may_shorten_its_deadline_and_is_told_when_it_can_not_be_met() {
+    let signer = SignerOptions::with_interop_keys(1).start().await.unwrap();
+    let path = format!("/api/v1/eth2/sign/{}", key_files::public_key(0));
+    let body = requests::block(7_000, 1).to_string();
+    let send = async |deadline: &str| {
+        let headers = [("accept", "application/json"), ("x-signing-deadline-ms", deadline)];
+        signer.client.send(Method::POST, &path, &headers, body.clone()).await.unwrap()
+    };
+    let late = send("0").await;
+    assert_eq!(late.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(late.headers.contains_key("retry-after"));
+    assert!(late.text().contains("deadline"), "{}", late.text());
+    assert_eq!(send("soon").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(send("5000").await.status, StatusCode::OK);
+    // What was refused for its deadline was not recorded.
+    let other = requests::block(7_001, 1);
+    let answer = signer.client.sign(&key_files::public_key(0), &other).await.unwrap();
+    assert_eq!(answer.status, StatusCode::OK);
+}
