@@ -6,7 +6,7 @@ use signer_client::wire::{PublicKey, Signature};
 
 use crate::{
     audit::{self, Outcome, Ticket},
-    bls::{Sealed, WrongClearance},
+    bls::{PointCache, Sealed, WrongClearance},
     duty::{self, Duty, DutyFailure, DutyType, Network},
     keys::{Registry, parse_identifier},
     scheduler::{Class, Lost, Overloaded, Scheduler},
@@ -16,6 +16,10 @@ use crate::{
 
 /// Largest body of any type but the payload envelope, in bytes: Web3Signer's limit.
 pub const MAX_ORDINARY_BODY_BYTES: usize = 10 << 20;
+
+/// Signing roots in one generation of the point cache, which then takes at most 1 MiB. A slot has a
+/// few hundred roots that many keys share; what comes once may come in thousands between them.
+const POINT_CACHE_ROOTS: usize = 1024;
 
 /// Why a request got no signature.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +63,7 @@ pub struct SigningService {
     network: Network,
     registry: Arc<Registry>,
     scheduler: Arc<Scheduler>,
+    points: Arc<PointCache>,
     slashing: SlashingProtection,
     audit: audit::Writer,
     metrics: Arc<Metrics>,
@@ -74,7 +79,9 @@ impl SigningService {
         metrics: Arc<Metrics>,
     ) -> Self {
         let audit = slashing.audit();
-        Self { network, registry, scheduler, slashing, audit, metrics }
+        let points =
+            Arc::new(PointCache::new(POINT_CACHE_ROOTS).with_metrics(Arc::clone(&metrics)));
+        Self { network, registry, scheduler, points, slashing, audit, metrics }
     }
 
     /// Answers one request to the sign endpoint and leaves its audit row.
@@ -140,8 +147,9 @@ impl SigningService {
         let admission = self.scheduler.admit(class)?;
         let signing_root = duty.signing_root;
         // The signature is made while the record is being written, and stays sealed until then.
-        let pending =
-            admission.run(move || Sealed::sign(key.secret_key(), public_key, signing_root));
+        let points = Arc::clone(&self.points);
+        let pending = admission
+            .run(move || Sealed::sign(key.secret_key(), &points, public_key, signing_root));
         let cleared = self.clear(&public_key, duty, ticket).await?;
         let completed = pending.finished().await?;
         ticket.waited_in_queue(completed.queued);
