@@ -8,11 +8,12 @@ use std::{
 };
 
 use signer_client::wire::{PublicKey, Signature};
+use tokio::task::block_in_place;
 
 pub use self::batch::{BatchError, BatchItem};
 use crate::{
     audit::{self, Outcome, Ticket},
-    bls::{Sealed, WrongClearance},
+    bls::{PointCache, Sealed, WrongClearance},
     clock,
     duty::{self, Duty, DutyFailure, DutyType, Network},
     keys::{Registry, parse_identifier},
@@ -42,6 +43,13 @@ impl Arrival {
 
 /// How long the text of the extension endpoint may wait for a signing thread.
 const TEXT_LIFETIME: Duration = Duration::from_secs(10);
+
+/// From this size on reading a body is no quick step any more.
+const LONG_BODY_BYTES: usize = 256 << 10;
+
+/// Signing roots in one generation of the point cache, which then takes at most 1 MiB. A slot has a
+/// few hundred roots that many keys share; what comes once may come in thousands between them.
+const POINT_CACHE_ROOTS: usize = 1024;
 
 /// Why a request got no signature.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +94,7 @@ pub struct SigningService {
     clock: Option<SlotClock>,
     registry: Arc<Registry>,
     scheduler: Arc<Scheduler>,
+    points: Arc<PointCache>,
     slashing: SlashingProtection,
     audit: audit::Writer,
     metrics: Arc<Metrics>,
@@ -102,7 +111,9 @@ impl SigningService {
     ) -> Self {
         let audit = slashing.audit();
         let clock = SlotClock::of(&network);
-        Self { network, clock, registry, scheduler, slashing, audit, metrics }
+        let points =
+            Arc::new(PointCache::new(POINT_CACHE_ROOTS).with_metrics(Arc::clone(&metrics)));
+        Self { network, clock, registry, scheduler, points, slashing, audit, metrics }
     }
 
     /// Answers one request to the sign endpoint and leaves its audit row.
@@ -144,7 +155,10 @@ impl SigningService {
     }
 
     fn classify(&self, body: &[u8]) -> Result<Duty, SignError> {
-        let duty = duty::classify(body, &self.network);
+        let classify = || duty::classify(body, &self.network);
+        // A payload envelope of many megabytes takes a tenth of a second to read and hash: the
+        // other requests of this thread move to another one meanwhile.
+        let duty = if body.len() > LONG_BODY_BYTES { block_in_place(classify) } else { classify() };
         let may_be_large = matches!(
             &duty,
             Ok(Duty { duty_type: DutyType::ExecutionPayloadEnvelope, .. })
@@ -173,8 +187,9 @@ impl SigningService {
         let admission = self.scheduler.admit(class, 1, deadline)?;
         let signing_root = duty.signing_root;
         // The signature is made while the record is being written, and stays sealed until then.
-        let pending =
-            admission.run(move || Sealed::sign(key.secret_key(), public_key, signing_root));
+        let points = Arc::clone(&self.points);
+        let pending = admission
+            .run(move || Sealed::sign(key.secret_key(), &points, public_key, signing_root));
         let cleared = self.clear(&public_key, duty, ticket).await?;
         let completed = pending.finished().await?;
         ticket.waited_in_queue(completed.queued);

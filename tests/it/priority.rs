@@ -80,16 +80,16 @@ async fn ten_times_the_bound_at_once_gets_definite_answers_and_recovers() {
         .await
         .unwrap();
     let mut proofs = flood(&signer, 500);
-    let (mut signed, mut shed) = (0, 0);
+    let (mut made, mut shed) = (0, 0);
     while let Some(status) = proofs.join_next().await {
         match status.unwrap() {
-            StatusCode::OK => signed += 1,
+            StatusCode::OK => made += 1,
             StatusCode::INTERNAL_SERVER_ERROR => shed += 1,
             other => panic!("an answer with status {other}"),
         }
     }
-    assert_eq!(signed + shed, 500);
-    assert!(signed >= 50 && shed > 0, "{signed} signed, {shed} shed");
+    assert_eq!(made + shed, 500);
+    assert!(made >= 50 && shed > 0, "{made} signed, {shed} shed");
     let body = requests::aggregation_slot(1);
     let answer = signer.client.sign(&key_files::public_key(0), &body).await.unwrap();
     assert_eq!(answer.status, StatusCode::OK, "recovers at once");

@@ -40,22 +40,20 @@ impl SlotClock {
 /// Shortest and longest time that a class's job may wait, and what holds when its slot is not
 /// known, all in milliseconds.
 struct Limits {
-    shortest_ms: u64,
-    unknown_ms: u64,
-    longest_ms: u64,
+    shortest: u64,
+    unknown: u64,
+    longest: u64,
 }
 
 const fn limits(class: Class) -> Limits {
     match class {
-        Class::Block => Limits { shortest_ms: 4_000, unknown_ms: 8_000, longest_ms: 12_000 },
+        Class::Block => Limits { shortest: 4_000, unknown: 8_000, longest: 12_000 },
         Class::Attestation | Class::Aggregate => {
-            Limits { shortest_ms: 4_000, unknown_ms: 12_000, longest_ms: 12_000 }
+            Limits { shortest: 4_000, unknown: 12_000, longest: 12_000 }
         }
         // Made up to an epoch or two ahead; bulk work may wait as long as a client does.
-        Class::SelectionProof => {
-            Limits { shortest_ms: 4_000, unknown_ms: 30_000, longest_ms: 60_000 }
-        }
-        Class::Background => Limits { shortest_ms: 60_000, unknown_ms: 60_000, longest_ms: 60_000 },
+        Class::SelectionProof => Limits { shortest: 4_000, unknown: 30_000, longest: 60_000 },
+        Class::Background => Limits { shortest: 60_000, unknown: 60_000, longest: 60_000 },
     }
 }
 
@@ -69,9 +67,8 @@ pub fn lifetime(duty: &Duty, clock: Option<SlotClock>, now_unix_ms: u64) -> Dura
         (Some(Position::Slot(slot)), Some(clock)) => clock.until(slot, thirds, now_unix_ms),
         _ => None,
     };
-    let milliseconds = by_slot.map_or(limits.unknown_ms, |milliseconds| {
-        milliseconds.clamp(limits.shortest_ms, limits.longest_ms)
-    });
+    let milliseconds = by_slot
+        .map_or(limits.unknown, |milliseconds| milliseconds.clamp(limits.shortest, limits.longest));
     Duration::from_millis(milliseconds)
 }
 
@@ -84,18 +81,22 @@ mod tests {
 
     const CLOCK: SlotClock = SlotClock { genesis_unix_ms: 1_000_000, slot_duration_ms: 12_000 };
 
-    fn lifetime_ms(duty_type: DutyType, position: Option<Position>, now_unix_ms: u64) -> u128 {
+    fn lifetime_ms(
+        duty_type: DutyType,
+        position: impl Into<Option<Position>>,
+        now_unix_ms: u64,
+    ) -> u128 {
         let duty = Duty {
             duty_type,
             signing_root: Root::ZERO,
-            position,
+            position: position.into(),
             protection: Protection::Unprotected,
         };
         lifetime(&duty, Some(CLOCK), now_unix_ms).as_millis()
     }
 
-    fn slot(number: u64) -> Option<Position> {
-        Some(Position::Slot(Slot(number)))
+    fn slot(number: u64) -> Position {
+        Position::Slot(Slot(number))
     }
 
     #[test]
@@ -116,7 +117,7 @@ mod tests {
         assert_eq!(lifetime_ms(DutyType::BlockV2, slot(1), 9_999_999_999), 4_000, "long over");
         assert_eq!(lifetime_ms(DutyType::Attestation, slot(u64::MAX), 0), 12_000, "no such time");
         assert_eq!(lifetime_ms(DutyType::BlockV2, slot(1_000_000), 0), 12_000, "far ahead");
-        let epoch = Some(Position::Epoch(Epoch(3)));
+        let epoch = Position::Epoch(Epoch(3));
         assert_eq!(lifetime_ms(DutyType::RandaoReveal, epoch, 0), 8_000);
         assert_eq!(lifetime_ms(DutyType::Deposit, None, 0), 60_000);
     }

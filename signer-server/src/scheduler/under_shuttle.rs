@@ -14,6 +14,7 @@ mod sync {
     pub(super) use shuttle::sync::{Condvar, Mutex};
 }
 
+#[expect(clippy::duplicate_mod, reason = "the same code on other primitives is the point")]
 #[path = "handoff.rs"]
 mod handoff;
 

@@ -223,8 +223,8 @@ impl SigningService {
             .iter()
             .flatten()
             .map(|key| {
-                let key = key.clone();
-                move || Sealed::sign(key.secret_key(), key.public_key(), signing_root)
+                let (key, points) = (key.clone(), self.points.clone());
+                move || Sealed::sign(key.secret_key(), &points, key.public_key(), signing_root)
             })
             .collect();
         // Signatures are made while the records are being written, and stay sealed until then.

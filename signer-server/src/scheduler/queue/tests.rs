@@ -41,7 +41,7 @@ impl Model {
     }
 
     /// Rank of a job at a time: smaller is served earlier.
-    fn rank(&self, (class, deadline, number): (Class, u64, u64), now_ms: u64) -> (usize, u64, u64) {
+    fn rank((class, deadline, number): (Class, u64, u64), now_ms: u64) -> (usize, u64, u64) {
         let margin = u64::try_from(PROMOTION_MARGIN.as_millis()).unwrap();
         // Only the first of a class can be promoted ahead of its fellows, and the order among
         // fellows is the same, so ranking every near job alike changes nothing.
@@ -56,7 +56,7 @@ impl Model {
     }
 
     fn pop(&mut self, now_ms: u64) -> Option<(Class, u64, u64)> {
-        let next = self.waiting.iter().copied().min_by_key(|job| self.rank(*job, now_ms))?;
+        let next = self.waiting.iter().copied().min_by_key(|job| Self::rank(*job, now_ms))?;
         self.waiting.retain(|job| *job != next);
         Some(next)
     }

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use crate::{audit::Outcome, duty::DutyType, scheduler::Class};
+use crate::{audit::Outcome, bls::PointLookup, duty::DutyType, scheduler::Class};
 
 /// What slashing protection checks, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +120,12 @@ label!(KeySource, "signer",
     FileKeystore => "file-keystore",
 );
 
+label!(PointLookup, "result",
+    Hit => "hit",
+    Miss => "miss",
+    Wait => "wait",
+);
+
 /// One metric per value of a label, looked up by position: no hashing and no lock on the way of a
 /// request.
 #[derive(Debug)]
@@ -161,5 +167,6 @@ mod tests {
         check::<Outcome>();
         check::<SlashingOperation>();
         check::<KeySource>();
+        check::<PointLookup>();
     }
 }

@@ -32,7 +32,7 @@ use self::{
     process::ProcessCollector,
     summary::Summary,
 };
-use crate::{audit::Outcome, duty::DutyType, scheduler::Class};
+use crate::{audit::Outcome, bls::PointLookup, duty::DutyType, scheduler::Class};
 
 /// Media type of the page (`OpenMetrics` 1.0, section "Protocol Negotiation").
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -63,6 +63,7 @@ pub struct Metrics {
     requests: ByLabel<RequestType, ByLabel<Outcome, Counter>>,
     request_duration: ByLabel<RequestType, Histogram>,
     bls_duration: Histogram,
+    hash_to_curve: ByLabel<PointLookup, Counter>,
     audit_buffered: Gauge,
     audit_written: Counter,
 
@@ -105,6 +106,7 @@ impl Metrics {
             requests: signing.counters_by_two(names::REQUESTS),
             request_duration: signing.histograms(names::REQUEST_DURATION),
             bls_duration: signing.histogram(names::BLS_DURATION, &DURATION_BUCKETS),
+            hash_to_curve: signing.counters(names::HASH_TO_CURVE),
             audit_buffered: signing.gauge(names::AUDIT_BUFFERED),
             audit_written: signing.counter(names::AUDIT_WRITTEN),
 
@@ -190,6 +192,11 @@ impl Metrics {
         self.pool_completed.inc();
         self.pool_usage.observe(took);
         self.bls_duration.observe(took.as_secs_f64());
+    }
+
+    /// A signing root was looked up in the cache of hashed messages.
+    pub fn point_looked_up(&self, lookup: PointLookup) {
+        self.hash_to_curve.get(lookup).inc();
     }
 
     /// A job was refused because its queue was full; it never counted as queued.

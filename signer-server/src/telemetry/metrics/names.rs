@@ -35,6 +35,8 @@ names! {
     REQUEST_DURATION = "midslot_request_duration_seconds",
         "Time from the arrival of a signing request to its answer";
     BLS_DURATION = "midslot_bls_duration_seconds", "Time on a signing thread";
+    HASH_TO_CURVE = "midslot_hash_to_curve",
+        "Signing roots looked up in the cache of hashed messages, by result";
     AUDIT_BUFFERED = "midslot_audit_buffered_rows", "Audit rows not yet in the database";
     AUDIT_WRITTEN = "midslot_audit_written_rows", "Audit rows written to the database";
 
@@ -73,6 +75,9 @@ names! {
     MAX_FILES = "process_max_fds", "Most file descriptors that the process may open";
     RESIDENT_MEMORY = "process_resident_memory_bytes", "Memory in use, resident";
     VIRTUAL_MEMORY = "process_virtual_memory_bytes", "Address space in use";
+    KEY_PAGES = "midslot_key_memory_pages", "Pages of memory that hold secret keys";
+    KEY_PAGES_NOT_LOCKED = "midslot_key_memory_pages_not_locked",
+        "Pages of memory that hold secret keys and may be written to swap";
 }
 
 /// Upper bounds of every histogram of durations, in seconds: 100 µs to 8 s, so that both one BLS

@@ -1,5 +1,5 @@
 //! The figures of the process that every Prometheus client library offers, read from `/proc/self`
-//! each time the page is asked for.
+//! each time the page is asked for, and the memory of its secret keys.
 //!
 //! Where a figure can't be read (no `/proc`, as on macOS) its metric is left out.
 
@@ -13,6 +13,7 @@ use prometheus_client::{
 use rustix::process::{Resource, getrlimit};
 
 use super::names::{self, Name};
+use crate::bls::locked_memory;
 
 /// Reads the figures for the page.
 #[derive(Debug)]
@@ -34,7 +35,11 @@ impl Collector for ProcessCollector {
         // No limit is no number.
         gauge(&mut encoder, names::MAX_FILES, getrlimit(Resource::Nofile).current)?;
         gauge(&mut encoder, names::RESIDENT_MEMORY, memory(&status, "VmRSS:"))?;
-        gauge(&mut encoder, names::VIRTUAL_MEMORY, memory(&status, "VmSize:"))
+        gauge(&mut encoder, names::VIRTUAL_MEMORY, memory(&status, "VmSize:"))?;
+        let keys = locked_memory();
+        gauge(&mut encoder, names::KEY_PAGES, u64::try_from(keys.pages).ok())?;
+        let not_locked = u64::try_from(keys.pages_not_locked).ok();
+        gauge(&mut encoder, names::KEY_PAGES_NOT_LOCKED, not_locked)
     }
 }
 

@@ -1,0 +1,224 @@
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{
+        Barrier,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use super::*;
+use crate::telemetry::metrics::{Category, MetricsOptions};
+
+fn root(number: u64) -> Root {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    Root(bytes)
+}
+
+/// How many roots the cache holds.
+fn size(cache: &PointCache) -> usize {
+    let generations = cache.generations.lock();
+    generations.young.len() + generations.old.len()
+}
+
+/// Hits, misses and waits on the page of metrics.
+fn lookups(metrics: &Metrics) -> [u64; 3] {
+    let page = metrics.render(&[Category::Signing]);
+    ["hit", "miss", "wait"].map(|result| {
+        let series = format!("midslot_hash_to_curve_total{{result=\"{result}\"}} ");
+        let line = page.lines().find_map(|line| line.strip_prefix(&series));
+        line.unwrap_or_else(|| panic!("no {series}in\n{page}")).parse().unwrap()
+    })
+}
+
+fn metrics() -> Arc<Metrics> {
+    let options = MetricsOptions { version: "1", slashing_protection_enabled: true };
+    Arc::new(Metrics::new(options))
+}
+
+/// Counts the lookups that end up hashing, of points that need no hashing.
+struct Hasher {
+    point: MessagePoint,
+    count: AtomicUsize,
+}
+
+impl Hasher {
+    fn new() -> Self {
+        Self { point: MessagePoint::of_root(&root(0)), count: AtomicUsize::new(0) }
+    }
+
+    fn hash(&self, _: &Root) -> MessagePoint {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.point.clone()
+    }
+
+    fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn gives_the_point_of_the_root() {
+    let cache = PointCache::new(2);
+    for number in [1, 2, 1, 3, 4, 5, 1] {
+        assert_eq!(*cache.point(&root(number)), MessagePoint::of_root(&root(number)));
+    }
+}
+
+#[test]
+fn ten_simultaneous_jobs_of_one_root_hash_once() {
+    const JOBS: usize = 10;
+    let metrics = metrics();
+    let cache = PointCache::new(4).with_metrics(Arc::clone(&metrics));
+    let hasher = Hasher::new();
+    let asking = AtomicUsize::new(0);
+    let slow_hash = |root: &Root| {
+        // Every job asks while the first one still hashes.
+        while asking.load(Ordering::Relaxed) < JOBS {
+            thread::yield_now();
+        }
+        thread::sleep(Duration::from_millis(50));
+        hasher.hash(root)
+    };
+    thread::scope(|scope| {
+        for _ in 0..JOBS {
+            scope.spawn(|| {
+                asking.fetch_add(1, Ordering::Relaxed);
+                assert_eq!(*cache.point_with(&root(7), slow_hash), hasher.point);
+            });
+        }
+    });
+    assert_eq!(hasher.count(), 1);
+    let [hits, misses, waits] = lookups(&metrics);
+    assert_eq!((hits + waits, misses), (9, 1));
+    assert!(waits > 0, "no job waited for another");
+    cache.point(&root(7));
+    assert_eq!(lookups(&metrics), [hits + 1, 1, waits]);
+}
+
+#[test]
+fn hashing_holds_no_lock() {
+    let cache = PointCache::new(4);
+    let hasher = Hasher::new();
+    // A lookup inside another one's hashing would wait for ever for a lock that it holds.
+    cache.point_with(&root(1), |outer| {
+        cache.point_with(&root(2), |inner| hasher.hash(inner));
+        hasher.hash(outer)
+    });
+    assert_eq!(hasher.count(), 2);
+}
+
+#[test]
+fn a_root_in_constant_use_survives_a_flood_of_others() {
+    const CAPACITY: usize = 8;
+    let cache = PointCache::new(CAPACITY);
+    let hot = Hasher::new();
+    let flood = Hasher::new();
+    for number in 1..=10_000 {
+        // One use for every seven others: fewer than the capacity between two uses.
+        if number % 7 == 1 {
+            cache.point_with(&root(0), |root| hot.hash(root));
+        }
+        cache.point_with(&root(number), |root| flood.hash(root));
+        assert!(size(&cache) <= 2 * CAPACITY);
+    }
+    assert_eq!((hot.count(), flood.count()), (1, 10_000));
+    cache.point_with(&root(1), |root| flood.hash(root));
+    assert_eq!(flood.count(), 10_001, "a root of long ago is forgotten");
+}
+
+#[test]
+fn a_capacity_of_zero_still_bounds() {
+    let cache = PointCache::new(0);
+    let hasher = Hasher::new();
+    for number in 0..10 {
+        cache.point_with(&root(number), |root| hasher.hash(root));
+        assert!(size(&cache) <= 2);
+    }
+}
+
+#[test]
+fn a_panic_while_hashing_harms_nobody_else() {
+    let cache = PointCache::new(4);
+    let hasher = Hasher::new();
+    let started = Barrier::new(2);
+    thread::scope(|scope| {
+        let unlucky = scope.spawn(|| {
+            let lookup = || {
+                cache.point_with(&root(1), |_| {
+                    started.wait();
+                    thread::sleep(Duration::from_millis(30));
+                    resume_unwind(Box::new("hashing failed"))
+                })
+            };
+            catch_unwind(AssertUnwindSafe(lookup)).is_err()
+        });
+        started.wait();
+        // Asks while the other one hashes, or just after it failed.
+        assert_eq!(*cache.point_with(&root(1), |root| hasher.hash(root)), hasher.point);
+        assert!(unlucky.join().unwrap());
+    });
+    cache.point_with(&root(1), |root| hasher.hash(root));
+    assert_eq!(hasher.count(), 1);
+}
+
+/// `SplitMix64`: numbers that look random and can be had again.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        ((mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 33) % bound
+    }
+}
+
+/// Eight threads ask for random roots, and one hashing in eight panics. Answers how often each root
+/// was hashed.
+fn stress(capacity: usize, points: &[MessagePoint], seed: u64) -> Vec<usize> {
+    let cache = PointCache::new(capacity);
+    let hashed: Vec<AtomicUsize> = points.iter().map(|_| AtomicUsize::new(0)).collect();
+    thread::scope(|scope| {
+        for thread in 0..8 {
+            let (cache, hashed) = (&cache, &hashed);
+            scope.spawn(move || {
+                let mut numbers = Numbers(seed << 8 | thread);
+                for _ in 0..2_000 {
+                    let number = numbers.below(points.len() as u64);
+                    let index = usize::try_from(number).unwrap();
+                    let fails = numbers.below(8) == 0;
+                    let lookup = || {
+                        cache.point_with(&root(number), |_| {
+                            thread::yield_now();
+                            if fails {
+                                resume_unwind(Box::new("hashing failed"));
+                            }
+                            hashed[index].fetch_add(1, Ordering::Relaxed);
+                            points[index].clone()
+                        })
+                    };
+                    if let Ok(point) = catch_unwind(AssertUnwindSafe(lookup)) {
+                        assert_eq!(*point, points[index]);
+                    } else {
+                        assert!(fails, "another thread's panic came through");
+                    }
+                    assert!(size(cache) <= 2 * capacity);
+                }
+            });
+        }
+    });
+    hashed.into_iter().map(AtomicUsize::into_inner).collect()
+}
+
+#[test]
+fn random_lookups_from_many_threads() {
+    let points: Vec<_> = (0..24).map(|number| MessagePoint::of_root(&root(number))).collect();
+    for seed in 0..4 {
+        let with_room_for_all = stress(24, &points, seed);
+        assert!(with_room_for_all.iter().all(|&count| count == 1), "{with_room_for_all:?}");
+        let with_little_room = stress(3, &points, seed);
+        assert!(with_little_room.iter().sum::<usize>() > 24, "{with_little_room:?}");
+    }
+}
