@@ -147,7 +147,7 @@ pub struct BlockDeposit {
 
 /// A Merkle branch of exactly 33 nodes (`DEPOSIT_CONTRACT_TREE_DEPTH + 1`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<Root>")]
+#[serde(try_from = "List<Root, { DepositProof::LENGTH }>")]
 pub struct DepositProof(Vec<Root>);
 
 impl DepositProof {
@@ -168,10 +168,11 @@ pub struct WrongProofLength {
     pub found: usize,
 }
 
-impl TryFrom<Vec<Root>> for DepositProof {
+impl TryFrom<List<Root, { DepositProof::LENGTH }>> for DepositProof {
     type Error = WrongProofLength;
 
-    fn try_from(nodes: Vec<Root>) -> Result<Self, WrongProofLength> {
+    fn try_from(nodes: List<Root, { Self::LENGTH }>) -> Result<Self, WrongProofLength> {
+        let nodes = nodes.into_vec();
         if nodes.len() == Self::LENGTH {
             Ok(Self(nodes))
         } else {
@@ -212,4 +213,26 @@ pub struct SyncAggregate {
     pub sync_committee_bits: Bitvector,
     /// Their aggregate signature.
     pub sync_committee_signature: Signature,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deposit_proofs_have_33_nodes() {
+        let proof = |nodes: usize| {
+            serde_json::from_str::<DepositProof>(&format!(
+                "[\"0x01\"{}]",
+                ",\"\"".repeat(nodes - 1)
+            ))
+        };
+        assert_eq!(proof(33).unwrap().nodes().len(), 33);
+        for (nodes, expected) in
+            [(32, "a deposit proof of 33 nodes, found 32"), (34, "at most 33 elements, found 34")]
+        {
+            let error = proof(nodes).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
 }

@@ -219,6 +219,11 @@ impl<T, const LIMIT: usize> List<T, LIMIT> {
     pub fn as_slice(&self) -> &[T] {
         &self.0
     }
+
+    /// The elements, owned.
+    pub fn into_vec(self) -> Vec<T> {
+        self.0
+    }
 }
 
 impl<T, const LIMIT: usize> Default for List<T, LIMIT> {
@@ -238,36 +243,49 @@ impl<T, const LIMIT: usize> TryFrom<Vec<T>> for List<T, LIMIT> {
 
 impl<'de, T: Deserialize<'de>, const LIMIT: usize> Deserialize<'de> for List<T, LIMIT> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Elements<T, const LIMIT: usize>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>, const LIMIT: usize> de::Visitor<'de> for Elements<T, LIMIT> {
-            type Value = List<T, LIMIT>;
+        deserializer.deserialize_seq(Elements::<T, LIMIT>(PhantomData)).map(Self)
+    }
+}
 
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(formatter, "a list of at most {LIMIT} elements")
-            }
+/// Reads a list and stops at the first element too many: a longer list is not worth its memory.
+struct Elements<T, const LIMIT: usize>(PhantomData<T>);
 
-            fn visit_seq<A: de::SeqAccess<'de>>(
-                self,
-                mut source: A,
-            ) -> Result<Self::Value, A::Error> {
-                let mut elements = Vec::new();
-                while let Some(element) = source.next_element()? {
-                    // Refused at once: a longer list is not worth reading.
-                    TooLong::check("elements", LIMIT, elements.len() + 1)
-                        .map_err(de::Error::custom)?;
-                    elements.push(element);
-                }
-                Ok(List(elements))
-            }
+impl<'de, T: Deserialize<'de>, const LIMIT: usize> de::Visitor<'de> for Elements<T, LIMIT> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a list of at most {LIMIT} elements")
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut source: A) -> Result<Vec<T>, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = source.next_element()? {
+            TooLong::check("elements", LIMIT, elements.len() + 1).map_err(de::Error::custom)?;
+            elements.push(element);
         }
-        deserializer.deserialize_seq(Elements(PhantomData))
+        Ok(elements)
     }
 }
 
 /// Any number of elements (SSZ `ProgressiveList[T]`, EIP-7916).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// The type has no limit, reading it has: [`MAX_ELEMENTS_READ`]. An element may be much smaller in
+/// JSON than in memory (`""`, an empty transaction), so without it a body of 32 MiB could take a
+/// gigabyte.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct ProgressiveList<T>(pub Vec<T>);
+
+/// The most elements of a [`ProgressiveList`] that are read: 2^20, the limit that a payload's
+/// transactions had before Gloas (`MAX_TRANSACTIONS_PER_PAYLOAD`). No other list of the wire was
+/// allowed more.
+pub const MAX_ELEMENTS_READ: usize = 1 << 20;
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for ProgressiveList<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Elements::<T, MAX_ELEMENTS_READ>(PhantomData)).map(Self)
+    }
+}
 
 impl<T> Default for ProgressiveList<T> {
     fn default() -> Self {
@@ -320,6 +338,16 @@ mod tests {
         assert_eq!(serde_json::from_str::<List<u8, 3>>("[1,2,3]").unwrap().as_slice(), [1, 2, 3]);
         let error = serde_json::from_str::<List<u8, 3>>("[1,2,3,4]").unwrap_err().to_string();
         assert!(error.starts_with("expected at most 3 elements, found 4"), "{error}");
+    }
+
+    #[test]
+    fn lists_without_limit_are_not_read_without_limit() {
+        let most = MAX_ELEMENTS_READ;
+        let list = |length: usize| format!("[{}\"\"]", "\"\",".repeat(length - 1));
+        let read = serde_json::from_str::<ProgressiveList<HexBytes>>(&list(most)).unwrap();
+        assert_eq!(read.0.len(), most);
+        let error = serde_json::from_str::<ProgressiveList<HexBytes>>(&list(most + 1)).unwrap_err();
+        assert!(error.to_string().contains("found 1048577"), "{error}");
     }
 
     #[test]

@@ -11,8 +11,13 @@
 //! differently; then a signature would be for something else than one of them means, and the
 //! request is refused. Clients are not exact otherwise: an aggregate of Fulu may be called
 //! `ELECTRA`. The members of the object must fit as well: `committee_bits` in an aggregate of
-//! Deneb, or none in one of Electra, are refused. A block header is the same in every fork, so its
-//! `version` may be anything that has headers; a full block's `version` must agree.
+//! Deneb, or none in one of Electra, are refused. A full block's `version` must agree.
+//!
+//! What is hashed alike in every fork is not refused for its fork: a block header under any
+//! `fork_info`, sync committee duties when `fork_info` or the schedule places them in Altair or
+//! later. The reference signer's own tests send both with the genesis fork version. Only one root
+//! is possible, slashing protection sees the same slot, and a wrong fork version only makes a
+//! signature that no node accepts.
 //!
 //! The signing root that a client sends never chooses a fork, with the one exception of exits.
 

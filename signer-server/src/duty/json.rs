@@ -2,6 +2,9 @@
 //!
 //! The members of a body are first taken as raw text, then the few that matter are decoded. Their
 //! parser counts lines from the start of the part; here that becomes a place in the body.
+//!
+//! The parser also takes an array for an object's members in their order. That is harmless: all of
+//! them must be there, and hashing and slashing protection see the same decoded values.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

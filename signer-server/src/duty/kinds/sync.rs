@@ -40,12 +40,12 @@ pub(super) fn contribution_and_proof(context: &Context<'_, '_>) -> Result<Messag
     Ok(context.of_slot(root_of(&object), domain_type, &fork_info, slot))
 }
 
-/// `fork_info`, if the slot's fork has sync committees.
+/// `fork_info`, if it or the schedule says that the slot's fork has sync committees.
 fn fork_info_since_altair(context: &Context<'_, '_>, slot: Slot) -> Result<ForkInfo, DutyError> {
     let fork_info = context.request.fork_info()?;
     let epoch = context.network.epoch_of(slot);
     let fork = ObjectFork::decide(context.network, &fork_info, epoch, None);
-    if fork.fork < Fork::Altair {
+    if fork.fork < Fork::Altair && context.network.fork_at_epoch(epoch) < Fork::Altair {
         let duty_type = context.request.duty_type;
         return Err(DutyError::WrongFork {
             duty_type,

@@ -65,6 +65,16 @@ pub enum NetworkError {
         /// What is there.
         found: String,
     },
+    /// A key of the preset has another value than the preset.
+    #[error("key {key}: {found:?} is not the preset's {expected}; it can't be changed here")]
+    NotThePresets {
+        /// The key.
+        key: &'static str,
+        /// What the preset says.
+        expected: usize,
+        /// What the file says.
+        found: String,
+    },
     /// Two forks have one version, so a request's version would not tell them apart.
     #[error("{first} and {second} have the same fork version")]
     SameVersion {

@@ -2,13 +2,19 @@
 //!
 //! Every scalar is read as text and converted here: YAML would take an unquoted `0x01000000` for
 //! a number. Unknown keys are ignored, because the format grows with every fork.
+//!
+//! A file may also set keys of its preset. `SLOTS_PER_EPOCH` is honoured, as Teku does; the others
+//! that signing roots depend on must be the preset's, because ignoring another value would give
+//! wrong roots silently.
 
-use std::str::FromStr;
+use std::{num::NonZeroU64, str::FromStr};
 
 use serde::Deserialize;
 use signer_client::wire::{Epoch, Fork, ForkVersion, Root};
 
-use super::{FAR_FUTURE_EPOCH, Network, NetworkError, Preset, ScheduledFork};
+use super::{
+    FAR_FUTURE_EPOCH, MAX_VALIDATORS_PER_COMMITTEE, Network, NetworkError, Preset, ScheduledFork,
+};
 
 /// The keys that are read. The last two are our own: the standard format tells neither.
 #[derive(Deserialize)]
@@ -18,6 +24,10 @@ struct ConfigFile {
     config_name: Option<String>,
     slot_duration_ms: Option<String>,
     seconds_per_slot: Option<String>,
+    slots_per_epoch: Option<String>,
+    sync_committee_size: Option<String>,
+    max_committees_per_slot: Option<String>,
+    max_validators_per_committee: Option<String>,
     genesis_fork_version: Option<String>,
     altair_fork_version: Option<String>,
     altair_fork_epoch: Option<String>,
@@ -47,6 +57,7 @@ pub(super) fn parse(yaml: &str, default_name: &str) -> Result<Network, NetworkEr
     let preset_base = required("PRESET_BASE", file.preset_base.as_deref())?;
     let preset = Preset::from_name(preset_base)
         .ok_or_else(|| invalid("PRESET_BASE", "mainnet, gnosis or minimal", preset_base))?;
+    check_preset_keys(&file, preset)?;
     let genesis_fork_version = hex(
         "GENESIS_FORK_VERSION",
         required("GENESIS_FORK_VERSION", file.genesis_fork_version.as_deref())?,
@@ -54,6 +65,7 @@ pub(super) fn parse(yaml: &str, default_name: &str) -> Result<Network, NetworkEr
     let network = Network {
         name: file.config_name.clone().unwrap_or_else(|| default_name.to_owned()),
         preset,
+        slots_per_epoch: slots_per_epoch(&file, preset)?,
         genesis_fork_version,
         genesis_validators_root: file
             .midslot_genesis_validators_root
@@ -70,6 +82,40 @@ pub(super) fn parse(yaml: &str, default_name: &str) -> Result<Network, NetworkEr
     };
     network.check_fork_order()?;
     Ok(network)
+}
+
+/// Refuses a key of the preset that has another value than the preset.
+fn check_preset_keys(file: &ConfigFile, preset: Preset) -> Result<(), NetworkError> {
+    for (key, text, expected) in [
+        ("SYNC_COMMITTEE_SIZE", &file.sync_committee_size, preset.sync_committee_size()),
+        (
+            "MAX_COMMITTEES_PER_SLOT",
+            &file.max_committees_per_slot,
+            preset.max_committees_per_slot(),
+        ),
+        (
+            "MAX_VALIDATORS_PER_COMMITTEE",
+            &file.max_validators_per_committee,
+            MAX_VALIDATORS_PER_COMMITTEE,
+        ),
+    ] {
+        if let Some(text) = text
+            && text.parse() != Ok(expected)
+        {
+            let found = text.clone();
+            return Err(NetworkError::NotThePresets { key, expected, found });
+        }
+    }
+    Ok(())
+}
+
+fn slots_per_epoch(file: &ConfigFile, preset: Preset) -> Result<NonZeroU64, NetworkError> {
+    let key = "SLOTS_PER_EPOCH";
+    let Some(text) = &file.slots_per_epoch else {
+        return Ok(preset.slots_per_epoch());
+    };
+    NonZeroU64::new(integer(key, text)?)
+        .ok_or_else(|| invalid(key, "the positive number of slots in an epoch", text))
 }
 
 fn slot_duration_ms(file: &ConfigFile) -> Result<u64, NetworkError> {
@@ -145,7 +191,10 @@ fn hex<T: FromStr>(key: &str, text: &str) -> Result<T, NetworkError> {
     } else {
         "4 bytes of hexadecimal text"
     };
-    text.parse().map_err(|_| invalid(key, expected, text))
+    // On the wire a root may be short; in a file that is a slip that would stop all signing.
+    let digits = text.strip_prefix("0x").unwrap_or(text).len();
+    let value = text.parse().ok().filter(|_| digits == 2 * size_of::<T>());
+    value.ok_or_else(|| invalid(key, expected, text))
 }
 
 fn integer(key: &str, text: &str) -> Result<u64, NetworkError> {

@@ -10,7 +10,7 @@ mod preset;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::{num::NonZeroU64, path::Path};
 
 pub use error::NetworkError;
 pub use preset::Preset;
@@ -54,6 +54,8 @@ pub struct Network {
     pub name: String,
     /// The preset it is based on.
     pub preset: Preset,
+    /// Slots in an epoch: the preset's, if the configuration does not say otherwise.
+    pub slots_per_epoch: NonZeroU64,
     /// Version of phase 0.
     pub genesis_fork_version: ForkVersion,
     /// Identity of the chain, when the configuration tells it.
@@ -133,6 +135,6 @@ impl Network {
 
     /// The epoch that a slot belongs to.
     pub const fn epoch_of(&self, slot: Slot) -> Epoch {
-        Epoch(slot.0 / self.preset.slots_per_epoch())
+        Epoch(slot.0 / self.slots_per_epoch.get())
     }
 }

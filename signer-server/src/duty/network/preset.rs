@@ -1,5 +1,7 @@
 //! The presets: constants that a network can't choose one by one (consensus-specs, `presets/`).
 
+use std::num::NonZeroU64;
+
 /// Members of one committee at most, in every preset (`MAX_VALIDATORS_PER_COMMITTEE`).
 pub(in crate::duty) const MAX_VALIDATORS_PER_COMMITTEE: usize = 2048;
 
@@ -28,12 +30,15 @@ impl Preset {
         }
     }
 
-    /// Slots in an epoch (`SLOTS_PER_EPOCH`).
-    pub const fn slots_per_epoch(self) -> u64 {
+    /// Slots in an epoch (`SLOTS_PER_EPOCH`) of a network that sets no other number.
+    pub(super) const fn slots_per_epoch(self) -> NonZeroU64 {
+        const MAINNET: NonZeroU64 = NonZeroU64::new(32).expect("not zero");
+        const GNOSIS: NonZeroU64 = NonZeroU64::new(16).expect("not zero");
+        const MINIMAL: NonZeroU64 = NonZeroU64::new(8).expect("not zero");
         match self {
-            Self::Mainnet => 32,
-            Self::Gnosis => 16,
-            Self::Minimal => 8,
+            Self::Mainnet => MAINNET,
+            Self::Gnosis => GNOSIS,
+            Self::Minimal => MINIMAL,
         }
     }
 

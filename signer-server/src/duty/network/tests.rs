@@ -30,22 +30,62 @@ fn embedded_networks_have_the_known_constants() {
             |fork| network.forks().iter().find(|scheduled| scheduled.fork == fork).unwrap().epoch.0;
         assert_eq!(epoch_of(Fork::Deneb), deneb_epoch, "{name}");
         assert_eq!(epoch_of(Fork::Electra), electra_epoch, "{name}");
-        assert_eq!(network.preset.slots_per_epoch(), slots_per_epoch, "{name}");
+        assert_eq!(network.slots_per_epoch.get(), slots_per_epoch, "{name}");
         assert!(network.version_of(Fork::Gloas).is_some(), "{name}");
     }
 }
 
+/// As clients know them: `@lodestar/config` 1.48.0, for holesky Prysm 6. A wrong root would refuse
+/// every block and attestation of its network.
 #[test]
 fn embedded_networks_know_their_genesis() {
-    let mainnet = Network::by_name_or_file("mainnet").unwrap();
-    assert_eq!(
-        mainnet.genesis_validators_root.unwrap().to_string(),
-        "0x4b363db94e286120d76eb905340fdd4e54bfe9f06bf33ff6cf5ad27f511bfe95"
-    );
-    assert_eq!(mainnet.genesis_time, Some(1_606_824_023));
-    assert_eq!(mainnet.slot_duration_ms, 12_000);
-    assert_eq!(Network::by_name_or_file("gnosis").unwrap().slot_duration_ms, 5_000);
-    assert_eq!(Network::by_name_or_file("minimal").unwrap().genesis_time, None);
+    for (name, root, time, slot_duration_ms) in [
+        (
+            "mainnet",
+            "4b363db94e286120d76eb905340fdd4e54bfe9f06bf33ff6cf5ad27f511bfe95",
+            1_606_824_023,
+            12_000,
+        ),
+        (
+            "sepolia",
+            "d8ea171f3c94aea21ebc42a1ed61052acf3f9209c00e4efbaaddac09ed9b8078",
+            1_655_733_600,
+            12_000,
+        ),
+        (
+            "holesky",
+            "9143aa7c615a7f7115e2b6aac319c03529df8242ae705fba9df39b79c59fa8b1",
+            1_695_902_400,
+            12_000,
+        ),
+        (
+            "hoodi",
+            "212f13fc4df078b6cb7db228f1c8307566dcecf900867401a92023d7ba99cb5f",
+            1_742_213_400,
+            12_000,
+        ),
+        (
+            "gnosis",
+            "f5dcb5564e829aab27264b9becd5dfaa017085611224cb3036f573368dbb9d47",
+            1_638_993_340,
+            5_000,
+        ),
+        (
+            "chiado",
+            "9d642dac73058fbf39c0ae41ab1e34e4d889043cb199851ded7095bc99eb4c1e",
+            1_665_396_300,
+            5_000,
+        ),
+    ] {
+        let network = Network::by_name_or_file(name).unwrap();
+        assert_eq!(network.genesis_validators_root, Some(root.parse().unwrap()), "{name}");
+        assert_eq!(network.genesis_time, Some(time), "{name}");
+        assert_eq!(network.slot_duration_ms, slot_duration_ms, "{name}");
+    }
+    let lukso = Network::by_name_or_file("lukso").unwrap();
+    assert_eq!((lukso.genesis_validators_root, lukso.genesis_time), (None, Some(1_684_858_800)));
+    let minimal = Network::by_name_or_file("minimal").unwrap();
+    assert_eq!((minimal.genesis_validators_root, minimal.genesis_time), (None, None));
 }
 
 #[test]
@@ -124,6 +164,35 @@ fn files_in_the_standard_format_are_read() {
 }
 
 #[test]
+fn a_file_may_say_how_many_slots_an_epoch_has() {
+    let network = from_file(&format!("{SMALL}SLOTS_PER_EPOCH: 6\n")).unwrap();
+    assert_eq!(network.epoch_of(Slot(47)), Epoch(7));
+    assert_eq!(from_file(SMALL).unwrap().epoch_of(Slot(47)), Epoch(5));
+    let presets = "SYNC_COMMITTEE_SIZE: 32\nMAX_COMMITTEES_PER_SLOT: 4\n\
+                   MAX_VALIDATORS_PER_COMMITTEE: 2048\n";
+    assert_eq!(from_file(&format!("{SMALL}{presets}")).unwrap().preset, Preset::Minimal);
+}
+
+/// What editors and other systems do to a text file.
+#[test]
+fn the_same_file_is_read_in_every_dress() {
+    let expected = from_file(SMALL).unwrap().forks().to_vec();
+    let root = "ab".repeat(32);
+    for yaml in [
+        SMALL.replace('\n', "\r\n"),
+        format!("\u{feff}{SMALL}"),
+        format!("---\n{SMALL}...\n"),
+        SMALL.replace(": ", ":   ").replace('\n', "   # a comment\n"),
+        SMALL.replace("ALTAIR_FORK_EPOCH: 0", "ALTAIR_FORK_EPOCH: \"0\""),
+        format!("{SMALL}CAPELLA_FORK_VERSION: null\nCAPELLA_FORK_EPOCH:\n"),
+        format!("{SMALL}MIDSLOT_GENESIS_VALIDATORS_ROOT: {root}\n"),
+    ] {
+        let network = from_file(&yaml).unwrap_or_else(|error| panic!("{error}: {yaml:?}"));
+        assert_eq!(network.forks(), expected, "{yaml:?}");
+    }
+}
+
+#[test]
 fn versions_that_look_like_other_yaml_scalars_stay_text() {
     for text in ["0x00000000", "'0x00000000'", "0x1e5e5e50", "00000010"] {
         let yaml = SMALL.replace("0x10000038", text);
@@ -145,6 +214,37 @@ fn faulty_files_are_refused_by_path_and_key() {
             "SECONDS_PER_SLOT: 0",
             "key SECONDS_PER_SLOT: expected the positive",
         ),
+        (
+            "SECONDS_PER_SLOT",
+            "SLOTS_PER_EPOCH: 0\nSECONDS_PER_SLOT",
+            "key SLOTS_PER_EPOCH: expected",
+        ),
+        (
+            "SECONDS_PER_SLOT",
+            "SYNC_COMMITTEE_SIZE: 512\nSECONDS_PER_SLOT",
+            "key SYNC_COMMITTEE_SIZE: \"512\" is not the preset's 32",
+        ),
+        (
+            "SECONDS_PER_SLOT",
+            "MAX_COMMITTEES_PER_SLOT: many\nSECONDS_PER_SLOT",
+            "key MAX_COMMITTEES_PER_SLOT: \"many\" is not the preset's 4",
+        ),
+        (
+            "SECONDS_PER_SLOT",
+            "MIDSLOT_GENESIS_VALIDATORS_ROOT: 0x1234\nSECONDS_PER_SLOT",
+            "key MIDSLOT_GENESIS_VALIDATORS_ROOT: expected 32 bytes",
+        ),
+        (
+            "SECONDS_PER_SLOT: 6",
+            "SECONDS_PER_SLOT: 18446744073709552",
+            "key SECONDS_PER_SLOT: expected the positive",
+        ),
+        (
+            "EPOCH: '2'",
+            "EPOCH: 18446744073709551616",
+            "key BELLATRIX_FORK_EPOCH: expected an unsig",
+        ),
+        ("EPOCH: '2'", "EPOCH: 0x2", "key BELLATRIX_FORK_EPOCH: expected an unsigned"),
         ("ALTAIR_FORK_VERSION: 0x20000038", "", "missing key ALTAIR_FORK_VERSION"),
         ("EPOCH: '2'", "EPOCH: -1", "key BELLATRIX_FORK_EPOCH: expected an unsigned"),
         ("ALTAIR_FORK_EPOCH: 0", "ALTAIR_FORK_EPOCH: 3", "fork BELLATRIX is scheduled for epoch 2"),

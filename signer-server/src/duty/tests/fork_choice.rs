@@ -4,7 +4,7 @@ use serde_json::Value;
 use signer_client::wire::{Epoch, Fork, ForkVersion, Root, VoluntaryExit};
 
 use super::{
-    error_on_mainnet, on_mainnet,
+    classify, error_on_mainnet, network, on_mainnet,
     samples::{aggregate_and_proof, block, fork_info, sample},
 };
 use crate::duty::{
@@ -95,11 +95,30 @@ fn members_must_fit_the_fork() {
 
 #[test]
 fn headers_are_signed_for_any_fork_whatever_their_version() {
-    for version in Fork::ALL.into_iter().filter(|fork| *fork >= Fork::Bellatrix) {
-        let mut request = with_fork(DutyType::BlockV2, Fork::Electra);
+    for fork_info_of in Fork::ALL {
+        let mut request = with_fork(DutyType::BlockV2, fork_info_of);
         let expected = on_mainnet(&request).unwrap();
-        request["beacon_block"]["version"] = version.name().into();
-        assert_eq!(on_mainnet(&request).unwrap(), expected);
+        for version in Fork::ALL.into_iter().filter(|fork| *fork >= Fork::Bellatrix) {
+            request["beacon_block"]["version"] = version.name().into();
+            assert_eq!(on_mainnet(&request).unwrap(), expected);
+        }
+    }
+}
+
+#[test]
+fn sync_duties_are_signed_when_only_the_schedule_places_them_in_altair() {
+    for duty_type in [
+        DutyType::SyncCommitteeMessage,
+        DutyType::SyncCommitteeSelectionProof,
+        DutyType::SyncCommitteeContributionAndProof,
+    ] {
+        let body = with_fork(duty_type, Fork::Phase0).to_string();
+        let mut network = network("mainnet");
+        network.override_fork_epoch(Fork::Altair, Epoch(100)).unwrap();
+        assert!(classify(body.as_bytes(), &network).is_ok());
+        network.override_fork_epoch(Fork::Altair, Epoch(101)).unwrap();
+        let error = classify(body.as_bytes(), &network).unwrap_err().error;
+        assert!(matches!(error, DutyError::WrongFork { fork: Fork::Phase0, .. }), "{error}");
     }
 }
 
@@ -114,8 +133,10 @@ fn full_blocks_belong_to_the_fork_that_they_name() {
     let roots = [Fork::Phase0, Fork::Altair]
         .map(|fork| on_mainnet(&full_block(fork, fork, fork)).unwrap().signing_root);
     assert_ne!(roots[0], roots[1]);
-    for (fork_info_of, version) in
-        [(Fork::Altair, Fork::Phase0), (Fork::Phase0, Fork::Altair), (Fork::Deneb, Fork::Altair)]
+    let later = Fork::ALL.into_iter().filter(|fork| *fork > Fork::Altair);
+    for (fork_info_of, version) in later
+        .flat_map(|fork| [(fork, Fork::Phase0), (fork, Fork::Altair)])
+        .chain([(Fork::Altair, Fork::Phase0), (Fork::Phase0, Fork::Altair)])
     {
         let error = error_on_mainnet(&full_block(fork_info_of, version, version));
         assert!(matches!(error, DutyError::Contradiction { .. }), "{error}");

@@ -151,6 +151,34 @@ fn fork_info_is_not_even_read_where_it_does_not_matter() {
     }
 }
 
+/// Whoever writes so means the members in their order: protection sees what is signed.
+#[test]
+fn arrays_in_place_of_objects_sign_what_protection_sees() {
+    let members = |value: &Value, names: &[&str]| -> Value {
+        names.iter().map(|name| value[name].clone()).collect()
+    };
+    assert_same(DutyType::Attestation, |request| {
+        let vote = &mut request["attestation"];
+        vote["source"] = members(&vote["source"], &["epoch", "root"]);
+        vote["target"] = members(&vote["target"], &["epoch", "root"]);
+        *vote = members(vote, &["slot", "index", "beacon_block_root", "source", "target"]);
+        let fork_info = &mut request["fork_info"];
+        fork_info["fork"] =
+            members(&fork_info["fork"], &["previous_version", "current_version", "epoch"]);
+        *fork_info = members(fork_info, &["fork", "genesis_validators_root"]);
+    });
+    assert_same(DutyType::BlockV2, |request| {
+        let header = &mut request["beacon_block"]["block_header"];
+        let names = ["slot", "proposer_index", "parent_root", "state_root", "body_root"];
+        *header = members(header, &names);
+    });
+    let mut request = sample(DutyType::Attestation);
+    request["attestation"]["source"] = json!(["99"]);
+    assert!(on_mainnet(&request).is_err());
+    request["attestation"]["source"] = json!(["99", "0x", "100"]);
+    assert!(on_mainnet(&request).is_err());
+}
+
 #[test]
 fn blocks_may_carry_proofs_and_both_forms() {
     assert_same(DutyType::BlockV2, |request| {
