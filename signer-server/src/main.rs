@@ -11,6 +11,7 @@ use signer_server::{
 };
 
 fn main() -> ExitCode {
+    logs::report_panics_without_values();
     let environment = |name: &str| std::env::var(name).ok();
     let invocation = match config::from_args(std::env::args_os(), &environment) {
         Ok(invocation) => invocation,

@@ -30,6 +30,7 @@ use tracing_subscriber::{
 pub use self::{
     causes::with_causes,
     options::{LogFormat, LogLevel},
+    panics::report_panics_without_values,
 };
 use self::{event::Record, layout::Surroundings};
 
@@ -41,7 +42,7 @@ const OWN_TARGETS: [&str; 2] = ["signer_server", "signer_client"];
 #[error("logging has been set up already")]
 pub struct LoggingAlreadySetUp;
 
-/// Starts to log on standard output, panics included. Until then events go nowhere.
+/// Starts to log on standard output. Until then events go nowhere.
 ///
 /// # Errors
 /// When logging was set up before; it then stays as it is.
@@ -55,9 +56,7 @@ pub fn init(level: LogLevel, format: LogFormat) -> Result<(), LoggingAlreadySetU
         },
         events: AtomicU64::new(0),
     };
-    set_global_default(subscriber(level, layout, io::stdout)).map_err(|_| LoggingAlreadySetUp)?;
-    panics::report_without_values();
-    Ok(())
+    set_global_default(subscriber(level, layout, io::stdout)).map_err(|_| LoggingAlreadySetUp)
 }
 
 fn subscriber<W>(level: LogLevel, layout: Layout, writer: W) -> impl Subscriber + Send + Sync

@@ -6,14 +6,16 @@
 
 use std::{
     any::Any,
+    backtrace::{Backtrace, BacktraceStatus},
     io::{self, Write},
     panic::{self, PanicHookInfo},
 };
 
 const WITHHELD: &str = "its message is withheld, because it may repeat a secret";
 
-/// Replaces the standard library's report of panics by a line in the log.
-pub(super) fn report_without_values() {
+/// Replaces the standard library's report of panics by a line in the log, or on standard error
+/// where there is no log.
+pub fn report_panics_without_values() {
     panic::set_hook(Box::new(report));
 }
 
@@ -23,10 +25,15 @@ fn report(panic: &PanicHookInfo<'_>) {
     if tracing::enabled!(tracing::Level::ERROR) {
         tracing::error!(location, "a thread panicked: {message}");
     } else {
-        // The log is off, and this may be the end of the process. Nobody is left to tell when
-        // writing fails.
+        // There is no log yet, or it is off, and this may be the end of the process. Nobody is
+        // left to tell when writing fails.
         let line = format!("a thread panicked: {message} location={location}\n");
         drop(io::stderr().write_all(line.as_bytes()));
+    }
+    // Asked for by RUST_BACKTRACE. It has names of functions and no values.
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        drop(writeln!(io::stderr(), "{backtrace}"));
     }
 }
 
@@ -40,7 +47,10 @@ fn constant_message(payload: &(dyn Any + Send)) -> Option<&'static str> {
 mod tests {
     use std::{env, process::Command, thread};
 
-    use super::super::{LogFormat, LogLevel, init};
+    use super::{
+        super::{LogFormat, LogLevel, init},
+        *,
+    };
 
     const CHILD: &str = "MIDSLOT_TEST_PANICS_AT_LEVEL";
 
@@ -50,10 +60,9 @@ mod tests {
         let Ok(level) = env::var(CHILD) else { return };
         let level = if level == "OFF" { LogLevel::Off } else { LogLevel::Info };
         init(level, LogFormat::Plain).unwrap();
-        let with_value = thread::spawn(|| {
-            let failed: Result<(), String> = Err("the password is hunter2".to_owned());
-            failed.unwrap();
-        });
+        report_panics_without_values();
+        let password = "hunter2".to_owned();
+        let with_value = thread::spawn(move || panic!("the password is {password}"));
         assert!(with_value.join().is_err());
         assert!(thread::spawn(|| panic!("constant text")).join().is_err());
     }
@@ -65,6 +74,7 @@ mod tests {
             let ended = Command::new(env::current_exe().unwrap())
                 .args(["--exact", test, "--nocapture"])
                 .env(CHILD, level)
+                .env("RUST_BACKTRACE", "0")
                 .output()
                 .unwrap();
             let output = [ended.stdout, ended.stderr].concat();
