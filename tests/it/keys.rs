@@ -50,7 +50,7 @@ async fn reload(signer: &Signer) -> usize {
 
 /// Puts a link in place of another at once, as Kubernetes does.
 fn point(link: &Path, target: &str) {
-    let new = link.with_extension("new");
+    let new = link.with_file_name("..new");
     std::os::unix::fs::symlink(target, &new).unwrap();
     fs::rename(new, link).unwrap();
 }

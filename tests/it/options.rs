@@ -1,7 +1,7 @@
 //! A configuration written for Web3Signer starts this signer as it stands: as a command line, as
 //! an environment, as a YAML file.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use midslot_tests::{
     Signer, SignerOptions,
@@ -158,39 +158,47 @@ async fn a_yaml_file_of_web3signer_starts_and_the_layers_win_in_order() {
     // Each network has a genesis of its own, which the database remembers: only the one of the
     // command line may open it again.
     let (_, mut options) = signer.stop().await.unwrap();
-    options.eth2 = vec!["--network=lukso".to_owned()];
+    options.eth2 = vec!["--network=hoodi".to_owned()];
     let ended = options.run_to_end().await.unwrap();
     assert_eq!(ended.code, Some(1), "{}", ended.output);
     assert!(ended.output.contains("genesis"), "{}", ended.output);
 }
 
+/// Runs `eth2` with one more option, on this data folder, where it must end by itself.
+async fn refused(options: &SignerOptions, data_folder: &Path, eth2: &str) -> (Option<i32>, String) {
+    let arguments = [
+        format!("--key-config-path={}", options.key_folder().display()),
+        format!("--data-path={}", data_folder.display()),
+        "--http-listen-port=0".to_owned(),
+        "eth2".to_owned(),
+        eth2.to_owned(),
+    ];
+    let before = options.log().len();
+    let ended = options.run_alone(&arguments).await.unwrap();
+    (ended.code, ended.output[before..].to_owned())
+}
+
 #[tokio::test]
-async fn a_mistake_in_the_options_ends_with_2_and_says_it_once() {
+async fn a_mistake_in_the_options_ends_with_2_and_names_the_option() {
     let options = SignerOptions::with_interop_keys(1);
-    let database = options.folder.path().join("no/such/folder/db.sqlite");
-    for (eth2, code, words) in [
-        ("--network=nowhere".to_owned(), 2, "--network (command line): unknown network"),
-        ("--keystores-path=/x".to_owned(), 2, "--keystores-passwords-path"),
-        ("--slashing-protection-pruning-interval=0".to_owned(), 2, "from 1 to"),
-        (
-            format!("--slashing-protection-db-url=sqlite:{}", database.display()),
-            1,
-            "slashing protection database",
-        ),
+    for (eth2, words) in [
+        ("--network=nowhere", "--network (command line): unknown network"),
+        ("--keystores-path=/x", "--keystores-passwords-path"),
+        ("--slashing-protection-pruning-interval=0", "from 1 to"),
     ] {
-        let arguments = [
-            format!("--key-config-path={}", options.key_folder().display()),
-            format!("--data-path={}", options.data_folder().display()),
-            "--http-listen-port=0".to_owned(),
-            "eth2".to_owned(),
-            eth2.clone(),
-        ];
-        let before = options.log().len();
-        let ended = options.run_alone(&arguments).await.unwrap();
-        assert_eq!(ended.code, Some(code), "{eth2}: {}", ended.output);
-        let said = &options.log()[before..];
-        assert!(said.contains(words), "{eth2}: {said}");
-        assert_eq!(said.matches("No such file").count(), usize::from(code == 1), "{said}");
+        let (code, output) = refused(&options, &options.data_folder(), eth2).await;
+        assert_eq!(code, Some(2), "{output}");
+        assert!(output.contains(words) && output.contains("Usage: "), "{output}");
     }
-    assert!(key_files::raw_key_path(&options.key_folder(), 0).exists());
+}
+
+#[tokio::test]
+async fn the_cause_of_a_failed_start_is_said_once() {
+    let options = SignerOptions::with_interop_keys(1);
+    // A file where a folder should be.
+    let data_folder = key_files::raw_key_path(&options.key_folder(), 0).join("data");
+    let (code, output) = refused(&options, &data_folder, "--network=mainnet").await;
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("Failed to initialize Midslot\nCause: the data folder"), "{output}");
+    assert_eq!(output.matches("Not a directory").count(), 1, "{output}");
 }

@@ -344,23 +344,6 @@ fn options_without_effect_are_answered_with_one_warning_each() {
 }
 
 #[test]
-fn a_network_that_cannot_be_used_is_a_parameter_error() {
-    let (_folder, file) = super::yaml_file("PRESET_BASE: nonsense\n");
-    for (network, reason) in [
-        ("nowhere", "unknown network \"nowhere\""),
-        ("ephemery", "save it and pass the path"),
-        ("https://example.org/config.yaml", "save it and pass the path"),
-        (file.to_str().unwrap(), "PRESET_BASE"),
-        ("mainnet --Xnetwork-fulu-fork-epoch=1", "fork"),
-    ] {
-        let text = error(&format!("--data-path d eth2 --network {network}"));
-        assert_contains(&text, &["--network (command line): ", reason]);
-    }
-    // The commands that only handle records need no network.
-    read("--data-path d eth2 --network nowhere export --to f").unwrap();
-}
-
-#[test]
 fn companions_of_missing_functions_are_checked() {
     for arguments in [
         "--azure-tags nonsense",
