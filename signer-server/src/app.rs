@@ -8,8 +8,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    config::{Config, KeysConfig, KeystorePasswords, NetworkConfig, SlashingConfig},
-    duty::{Fork, Network, NetworkError},
+    config::{Config, KeysConfig, KeystorePasswords, SlashingConfig},
+    duty::{Network, NetworkError},
     http::{MetricsPort, SigningPort},
     keys::{self, BulkKeystores, ConfigFiles, KeySources, Loader, Registry},
     lifecycle::{Signals, Wish},
@@ -116,7 +116,7 @@ impl App {
             std::fs::create_dir_all(path)
                 .map_err(|source| StartError::DataPath { path: path.clone(), source })?;
         }
-        let network = network(&config.network)?;
+        let network = config.network.load()?;
         tracing::info!(network = network.name, "signing roots are computed for this network");
         let metrics = Arc::new(Metrics::new(MetricsOptions {
             version: env!("CARGO_PKG_VERSION"),
@@ -272,25 +272,6 @@ async fn open_slashing_protection(
 /// Name of this signer in the audit: the host's name.
 fn instance_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-fn network(config: &NetworkConfig) -> Result<Network, NetworkError> {
-    let mut network = Network::by_name_or_file(&config.network)?;
-    let overrides = &config.fork_epoch_overrides;
-    for (fork, epoch) in [
-        (Fork::Altair, overrides.altair),
-        (Fork::Bellatrix, overrides.bellatrix),
-        (Fork::Capella, overrides.capella),
-        (Fork::Deneb, overrides.deneb),
-        (Fork::Electra, overrides.electra),
-        (Fork::Fulu, overrides.fulu),
-    ] {
-        if let Some(epoch) = epoch {
-            network.override_fork_epoch(fork, epoch)?;
-        }
-    }
-    network.check_fork_order()?;
-    Ok(network)
 }
 
 fn key_sources(config: &KeysConfig) -> KeySources {

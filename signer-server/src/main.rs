@@ -22,7 +22,8 @@ fn main() -> ExitCode {
     match run(invocation) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            print(false, &format!("Failed to initialize Midslot\nCause: {error:#}\n"));
+            let cause = logs::with_causes(error.as_ref());
+            print(false, &format!("Failed to initialize Midslot\nCause: {cause}\n"));
             ExitCode::FAILURE
         }
     }

@@ -32,7 +32,12 @@ pub struct SignerOptions {
     pub eth2: Vec<String>,
     /// Environment of the process, beside the inherited one.
     pub environment: Vec<(String, String)>,
+    /// The copy of the binary that [`NOBODY`] runs, where the process must not be root's.
+    unprivileged: Option<PathBuf>,
 }
+
+/// User and group without any rights, by the convention of Linux.
+const NOBODY: u32 = 65534;
 
 impl SignerOptions {
     /// A signer with an empty key folder and an empty data folder.
@@ -44,7 +49,13 @@ impl SignerOptions {
         for name in ["data", "keys"] {
             std::fs::create_dir(folder.path().join(name)).expect("a folder");
         }
-        Self { folder, root: Vec::new(), eth2: Vec::new(), environment: Vec::new() }
+        Self {
+            folder,
+            root: Vec::new(),
+            eth2: Vec::new(),
+            environment: Vec::new(),
+            unprivileged: None,
+        }
     }
 
     /// A signer with the first `count` interop keys as raw key configuration files.
@@ -67,6 +78,23 @@ impl SignerOptions {
     #[must_use]
     pub fn root(mut self, option: impl Into<String>) -> Self {
         self.root.push(option.into());
+        self
+    }
+
+    /// Makes permissions count: root may read every file, so that a signer that root starts gets
+    /// another user, who owns all that is in [`Self::folder`] by now.
+    ///
+    /// # Panics
+    /// When the folder can't be given away.
+    #[must_use]
+    pub fn unprivileged(mut self) -> Self {
+        if rustix::process::geteuid().is_root() {
+            // The build folder may be closed to others.
+            let binary = self.folder.path().join("signer-server");
+            std::fs::copy(signer_binary(), &binary).expect("a copy of the binary");
+            give_away(self.folder.path()).expect("root may give files away");
+            self.unprivileged = Some(binary);
+        }
         self
     }
 
@@ -108,7 +136,14 @@ impl SignerOptions {
 
     fn command(&self, arguments: &[String]) -> Result<Command> {
         let log = File::options().create(true).append(true).open(self.log_file())?;
-        let mut command = Command::new(signer_binary());
+        let mut command = match &self.unprivileged {
+            Some(binary) => {
+                let mut command = Command::new(binary);
+                command.uid(NOBODY).gid(NOBODY);
+                command
+            }
+            None => Command::new(signer_binary()),
+        };
         command
             .args(arguments)
             .envs(self.environment.iter().cloned())
@@ -173,6 +208,17 @@ impl SignerOptions {
             .with_context(|| format!("the signer kept running:\n{}", self.log()))??;
         Ok(Ended { code: status.code(), output: self.log() })
     }
+}
+
+/// Makes [`NOBODY`] the owner of a file, or of a folder and what is in it.
+fn give_away(path: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY))?;
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            give_away(&entry?.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// How a process ended.

@@ -325,6 +325,13 @@ fn options_without_effect_are_answered_with_one_warning_each() {
         ("--signer-load-sequential-threshold 5 eth2", "--key-loading-threads"),
         ("eth2 --Xtrusted-setup f", "KZG"),
         ("eth2 --Xslashing-protection-db-connection-pool-enabled=false", "connection"),
+        ("eth2 --slashing-protection-pruning-enabled=true", "keeps all records"),
+        ("eth2 --slashing-protection-pruning-epochs-to-keep=9", "keeps all records"),
+        ("eth2 --slashing-protection-pruning-slots-per-epoch=9", "keeps all records"),
+        ("eth2 --slashing-protection-pruning-interval=9", "keeps all records"),
+        ("eth2 --slashing-protection-pruning-at-boot-enabled=true", "keeps all records"),
+        ("eth2 --slashing-protection-db-health-check-timeout-milliseconds=9", "SQLite"),
+        ("eth2 --slashing-protection-db-health-check-interval-milliseconds=9", "SQLite"),
     ] {
         let warnings = read(&format!("--data-path d {arguments}")).unwrap().warnings;
         assert_eq!(warnings.len(), 1, "{arguments}: {warnings:?}");
@@ -334,6 +341,23 @@ fn options_without_effect_are_answered_with_one_warning_each() {
     let variable = [("WEB3SIGNER_VERTX_WORKER_POOL_SIZE", "40")];
     let warnings = read_with(&variable, "--data-path d eth2").unwrap().warnings;
     assert_contains(&warnings[0], &["(environment variable WEB3SIGNER_VERTX_WORKER_POOL_SIZE)"]);
+}
+
+#[test]
+fn a_network_that_cannot_be_used_is_a_parameter_error() {
+    let (_folder, file) = super::yaml_file("PRESET_BASE: nonsense\n");
+    for (network, reason) in [
+        ("nowhere", "unknown network \"nowhere\""),
+        ("ephemery", "save it and pass the path"),
+        ("https://example.org/config.yaml", "save it and pass the path"),
+        (file.to_str().unwrap(), "PRESET_BASE"),
+        ("mainnet --Xnetwork-fulu-fork-epoch=1", "fork"),
+    ] {
+        let text = error(&format!("--data-path d eth2 --network {network}"));
+        assert_contains(&text, &["--network (command line): ", reason]);
+    }
+    // The commands that only handle records need no network.
+    read("--data-path d eth2 --network nowhere export --to f").unwrap();
 }
 
 #[test]

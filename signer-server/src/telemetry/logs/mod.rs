@@ -4,10 +4,12 @@
 //! own crates; other crates log from `INFO` up at most, because below that a library may print
 //! what it was given (headers, statements), and some of that is secret.
 
+mod causes;
 mod escape;
 mod event;
 mod layout;
 mod options;
+mod panics;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +27,10 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-pub use self::options::{LogFormat, LogLevel};
+pub use self::{
+    causes::with_causes,
+    options::{LogFormat, LogLevel},
+};
 use self::{event::Record, layout::Surroundings};
 
 /// The targets that follow the chosen level: this library and binary, and the wire types.
@@ -36,7 +41,7 @@ const OWN_TARGETS: [&str; 2] = ["signer_server", "signer_client"];
 #[error("logging has been set up already")]
 pub struct LoggingAlreadySetUp;
 
-/// Starts to log on standard output. Until then events go nowhere.
+/// Starts to log on standard output, panics included. Until then events go nowhere.
 ///
 /// # Errors
 /// When logging was set up before; it then stays as it is.
@@ -50,7 +55,9 @@ pub fn init(level: LogLevel, format: LogFormat) -> Result<(), LoggingAlreadySetU
         },
         events: AtomicU64::new(0),
     };
-    set_global_default(subscriber(level, layout, io::stdout)).map_err(|_| LoggingAlreadySetUp)
+    set_global_default(subscriber(level, layout, io::stdout)).map_err(|_| LoggingAlreadySetUp)?;
+    panics::report_without_values();
+    Ok(())
 }
 
 fn subscriber<W>(level: LogLevel, layout: Layout, writer: W) -> impl Subscriber + Send + Sync

@@ -1,0 +1,46 @@
+//! How signers used to do it: a blocking task for each request, first come first served, on as many
+//! threads as the runtime cares to start (512). Lighthouse did so until its pull request 4033.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::{Context, Result};
+use axum::{Router, body::Bytes, routing::post};
+use signer_server::{
+    bls::SecretKey,
+    duty::{self, Network},
+    keys::interop_secret_key,
+};
+
+/// Starts the baseline on a free port. It signs everything with one key and protects nothing.
+pub(crate) async fn start() -> Result<SocketAddr> {
+    let network = Arc::new(Network::by_name_or_file("mainnet")?);
+    let key = Arc::new(SecretKey::from_bytes(&interop_secret_key(0))?);
+    let sign = move |body: Bytes| {
+        let (network, key) = (network.clone(), key.clone());
+        async move {
+            let duty = match duty::classify(&body, &network) {
+                Ok(duty) => duty,
+                Err(error) => return error.to_string(),
+            };
+            #[expect(clippy::disallowed_methods, reason = "this is what is measured")]
+            let signature = tokio::task::spawn_blocking(move || key.sign(&duty.signing_root)).await;
+            signature.map_or_else(|error| error.to_string(), |signature| signature.to_string())
+        }
+    };
+    let router = Router::new().route("/api/v1/eth2/sign/{identifier}", post(sign));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr().context("the address of the baseline")?;
+    // On threads of its own, as the signer is a process of its own.
+    std::thread::Builder::new().name("baseline".to_owned()).spawn(move || {
+        let listener = listener.into_std();
+        let runtime = tokio::runtime::Runtime::new();
+        if let (Ok(runtime), Ok(listener)) = (runtime, listener) {
+            runtime.block_on(async move {
+                if let Ok(listener) = tokio::net::TcpListener::from_std(listener) {
+                    drop(axum::serve(listener, router).await);
+                }
+            });
+        }
+    })?;
+    Ok(address)
+}

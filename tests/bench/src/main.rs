@@ -1,0 +1,52 @@
+//! What the signer gives over real HTTP, beside what the same machine can do at best and beside
+//! how a signer used to do it.
+//!
+//! Every figure is a ratio of two sides that were measured in turns in the same run; the medians of
+//! the turns are compared. `cargo signing-bench` runs all of it, `cargo signing-bench NAME ...`
+//! only the rows of those names: batch, burst, distinct, block.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+#![expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+
+mod baseline;
+mod block_latency;
+mod load;
+mod raw_loop;
+mod throughput;
+
+use anyhow::{Result, bail};
+
+/// Turns of each side.
+const TURNS: usize = 5;
+
+fn main() -> Result<()> {
+    let chosen: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--").collect();
+    let known = ["batch", "burst", "distinct", "block"];
+    if let Some(unknown) = chosen.iter().find(|name| !known.contains(&name.as_str())) {
+        bail!("unknown row {unknown}; there are {}", known.join(", "));
+    }
+    let wants = |name: &str| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name);
+    let cores = std::thread::available_parallelism()?.get();
+    println!("{cores} cores; medians of {TURNS} turns of each side, in turns\n");
+    tokio::runtime::Runtime::new()?.block_on(async {
+        if wants("batch") {
+            throughput::batch().await?;
+        }
+        if wants("burst") {
+            throughput::burst().await?;
+        }
+        if wants("distinct") {
+            throughput::distinct().await?;
+        }
+        if wants("block") {
+            block_latency::compare().await?;
+        }
+        Ok(())
+    })
+}
+
+/// The middle of the values.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,102 @@
+//! Signatures per second over HTTP, beside the raw loop.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use midslot_tests::{Signer, SignerOptions, key_files, requests};
+use serde_json::json;
+
+use crate::{
+    TURNS,
+    load::{self, Connection},
+    median, raw_loop,
+};
+
+/// Keys of the signer, and so signatures of a burst or a batch.
+const KEYS: u64 = 1000;
+/// Keep-alive connections of single requests.
+const CONNECTIONS: usize = 64;
+
+fn report(name: &str, must_reach: f64, signer: Vec<f64>, raw: Vec<f64>) {
+    let (signer, raw) = (median(signer), median(raw));
+    println!(
+        "{name:<52} {signer:>7.0}/s   raw loop {raw:>6.0}/s   {:.2} x raw (must reach {must_reach})",
+        signer / raw
+    );
+}
+
+async fn signer() -> Result<Signer> {
+    SignerOptions::with_interop_keys(KEYS).start().await
+}
+
+/// One batch request for the selection proofs of all keys for one slot.
+pub(crate) async fn batch() -> Result<()> {
+    let signer = signer().await?;
+    let identifiers: Vec<_> = (0..KEYS).map(key_files::public_key).collect();
+    let mut connection = Connection::open(signer.client.address()).await?;
+    let (mut ours, mut raw) = (Vec::new(), Vec::new());
+    for turn in 0..TURNS as u64 {
+        raw.push(raw_loop::signatures_per_second());
+        let started = Instant::now();
+        let rounds = 5;
+        for round in 0..rounds {
+            let slot = requests::current_slot() + 100 + turn * rounds + round;
+            let body = json!({
+                "identifiers": identifiers,
+                "signing_request": requests::aggregation_slot(slot),
+            });
+            let request = load::request("/api/v1/eth2/sign", &body.to_string());
+            let answer = connection.send(&request).await?;
+            let made = answer.windows(12).filter(|window| window == b"\"signature\":").count();
+            ensure!(made as u64 == KEYS, "{made} keys signed");
+        }
+        ours.push((rounds * KEYS) as f64 / started.elapsed().as_secs_f64());
+    }
+    report("batch of 1,000 selection proofs of one slot", 1.8, ours, raw);
+    Ok(())
+}
+
+/// Every key attests once to the same vote, each in a request of its own.
+pub(crate) async fn burst() -> Result<()> {
+    let same = |target, _key| requests::attestation(target - 1, target, 1);
+    attestations("burst of single attestations, one vote (SQLite)", 1.2, same).await
+}
+
+/// Single attestations that all differ, with slashing protection.
+pub(crate) async fn distinct() -> Result<()> {
+    let different = |target, key: u64| {
+        let mut vote = requests::attestation(target - 1, target, 1);
+        vote["attestation"]["index"] = key.to_string().into();
+        vote
+    };
+    attestations("single attestations, all different (SQLite)", 0.85, different).await
+}
+
+/// Bursts in which every key attests once, to the vote that `vote` makes of target epoch and key.
+async fn attestations(
+    name: &str,
+    must_reach: f64,
+    vote: impl Fn(u64, u64) -> serde_json::Value,
+) -> Result<()> {
+    let signer = signer().await?;
+    let (mut ours, mut raw) = (Vec::new(), Vec::new());
+    for turn in 0..TURNS as u64 {
+        raw.push(raw_loop::signatures_per_second());
+        let mut elapsed = 0.0;
+        let rounds = 3;
+        for round in 0..rounds {
+            let target = requests::EPOCH + turn * rounds + round;
+            let single = |key| {
+                let path = format!("/api/v1/eth2/sign/{}", key_files::public_key(key));
+                load::request(&path, &vote(target, key).to_string())
+            };
+            let burst = (0..KEYS).map(single).collect();
+            let started = Instant::now();
+            load::send_all(signer.client.address(), CONNECTIONS, burst).await?;
+            elapsed += started.elapsed().as_secs_f64();
+        }
+        ours.push((rounds * KEYS) as f64 / elapsed);
+    }
+    report(name, must_reach, ours, raw);
+    Ok(())
+}
