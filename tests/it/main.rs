@@ -6,6 +6,7 @@
 mod bad_input;
 mod batch;
 mod client_shapes;
+mod connections;
 mod content_negotiation;
 mod health;
 mod keys;
@@ -16,6 +17,7 @@ mod order_of_checks;
 mod priority;
 mod reload;
 mod restart;
+mod shutdown;
 mod slashing;
 mod start;
 mod tolerance;

@@ -189,12 +189,20 @@ impl SignerOptions {
         self.run_alone(&self.arguments()).await
     }
 
+    /// Starts the binary with these arguments alone. Killed when dropped.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn spawn_alone(&self, arguments: &[String]) -> Result<Child> {
+        self.command(arguments)?.spawn().context("starting the signer")
+    }
+
     /// Runs the binary with these arguments alone, where it is expected to end by itself.
     ///
     /// # Errors
     /// When it can't be started or keeps running.
     pub async fn run_alone(&self, arguments: &[String]) -> Result<Ended> {
-        let mut process = self.command(arguments)?.spawn().context("starting the signer")?;
+        let mut process = self.spawn_alone(arguments)?;
         let status = tokio::time::timeout(START_PATIENCE, process.wait())
             .await
             .with_context(|| format!("the signer kept running:\n{}", self.log()))??;
@@ -247,8 +255,16 @@ impl Signer {
     ///
     /// # Errors
     /// When it does not end in time.
-    pub async fn stop(mut self) -> Result<(Option<i32>, SignerOptions)> {
+    pub async fn stop(self) -> Result<(Option<i32>, SignerOptions)> {
         self.signal(rustix::process::Signal::TERM)?;
+        self.ended().await
+    }
+
+    /// Waits until the process has ended after a signal, and gives its exit code and the folders.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn ended(mut self) -> Result<(Option<i32>, SignerOptions)> {
         let status = tokio::time::timeout(STOP_PATIENCE, self.process.wait())
             .await
             .context("the signer did not stop")??;
