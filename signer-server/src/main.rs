@@ -42,7 +42,6 @@ fn run(invocation: Invocation) -> Result<()> {
         bail!("the subcommand {name} is not available in this version; nothing was changed");
     }
     logs::init(config.logging.level, config.logging.format)?;
-    hardening::log_panics_without_values();
     tracing::info!("Starting Midslot version {}", env!("CARGO_PKG_VERSION"));
     for warning in warnings {
         tracing::warn!("{warning}");
