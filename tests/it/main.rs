@@ -7,6 +7,7 @@ mod bad_input;
 mod batch;
 mod client_shapes;
 mod content_negotiation;
+mod database_faults;
 mod health;
 mod known_answers;
 mod openapi;

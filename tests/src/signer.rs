@@ -1,6 +1,7 @@
 //! A running signer process.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -32,6 +33,9 @@ pub struct SignerOptions {
     pub eth2: Vec<String>,
     /// Environment of the process, beside the inherited one.
     pub environment: Vec<(String, String)>,
+    /// A program with its arguments that takes the signer's command line as further arguments and
+    /// becomes the signer by `exec`.
+    pub wrapper: Vec<String>,
 }
 
 impl SignerOptions {
@@ -44,7 +48,13 @@ impl SignerOptions {
         for name in ["data", "keys"] {
             std::fs::create_dir(folder.path().join(name)).expect("a folder");
         }
-        Self { folder, root: Vec::new(), eth2: Vec::new(), environment: Vec::new() }
+        Self {
+            folder,
+            root: Vec::new(),
+            eth2: Vec::new(),
+            environment: Vec::new(),
+            wrapper: Vec::new(),
+        }
     }
 
     /// A signer with the first `count` interop keys as raw key configuration files.
@@ -108,8 +118,10 @@ impl SignerOptions {
 
     fn command(&self, arguments: &[String]) -> Result<Command> {
         let log = File::options().create(true).append(true).open(self.log_file())?;
-        let mut command = Command::new(signer_binary());
+        let mut words = self.wrapper.iter().map(OsStr::new).chain([signer_binary().as_os_str()]);
+        let mut command = Command::new(words.next().context("a program")?);
         command
+            .args(words)
             .args(arguments)
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())

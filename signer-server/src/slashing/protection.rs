@@ -158,6 +158,7 @@ impl SlashingProtection {
         // First the marker: a crash in between leaves one too many, never one too few.
         let (places, path) = (database.places.clone(), database.path.clone());
         let cluster = database.cluster;
+        #[expect(clippy::disallowed_methods, reason = "once per reload, and one reload at a time")]
         let written = spawn_blocking(move || places.write(cluster, &path)).await;
         written.map_err(|_| Unavailable::Closed)??;
         for chunk in keys.chunks(REGISTER_CHUNK) {
