@@ -13,7 +13,11 @@ CREATE TABLE sp_meta (
   genesis_validators_root BLOB CHECK (length(genesis_validators_root) = 32),
   -- Nothing at or above these is signed.
   high_epoch INTEGER CHECK (high_epoch >= 0),
-  high_slot INTEGER CHECK (high_slot >= 0)
+  high_slot INTEGER CHECK (high_slot >= 0),
+  -- Transactions that recorded blocks or attestations: a database with fewer than before has lost
+  -- records, even if no maximum tells.
+  batches INTEGER NOT NULL DEFAULT 0 CHECK (batches >= 0),
+  CHECK ((high_epoch IS NULL) = (high_slot IS NULL))
 ) STRICT;
 
 CREATE TABLE validator (

@@ -246,7 +246,14 @@ async fn open_slashing_protection(
     config: &Config,
     network: &Network,
 ) -> Result<SlashingProtection, OpenError> {
-    let SlashingConfig { enabled, database, accept_new_database, .. } = &config.slashing;
+    let SlashingConfig {
+        enabled,
+        database,
+        accept_new_database,
+        health_check_interval,
+        health_check_timeout,
+        ..
+    } = &config.slashing;
     let Some(database) = database else {
         tracing::warn!("no audit is kept: there is no --data-path and no database");
         return Ok(SlashingProtection::disabled());
@@ -262,6 +269,8 @@ async fn open_slashing_protection(
             .chain(marker_directories.into_iter().flatten())
             .collect(),
         accept_new_database: *accept_new_database,
+        health_check_interval: *health_check_interval,
+        health_check_timeout: *health_check_timeout,
         enabled: *enabled,
         instance: instance_name(),
         ..OpenOptions::new(database.clone())

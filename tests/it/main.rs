@@ -8,6 +8,7 @@ mod batch;
 mod client_shapes;
 mod connections;
 mod content_negotiation;
+mod database_faults;
 mod health;
 mod keys;
 mod known_answers;

@@ -1,6 +1,7 @@
 //! A running signer process.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -34,6 +35,9 @@ pub struct SignerOptions {
     pub environment: Vec<(String, String)>,
     /// The copy of the binary that [`NOBODY`] runs, where the process must not be root's.
     unprivileged: Option<PathBuf>,
+    /// A program with its arguments that takes the signer's command line as further arguments and
+    /// becomes the signer by `exec`.
+    pub wrapper: Vec<String>,
 }
 
 /// User and group without any rights, by the convention of Linux.
@@ -55,6 +59,7 @@ impl SignerOptions {
             eth2: Vec::new(),
             environment: Vec::new(),
             unprivileged: None,
+            wrapper: Vec::new(),
         }
     }
 
@@ -136,15 +141,14 @@ impl SignerOptions {
 
     fn command(&self, arguments: &[String]) -> Result<Command> {
         let log = File::options().create(true).append(true).open(self.log_file())?;
-        let mut command = match &self.unprivileged {
-            Some(binary) => {
-                let mut command = Command::new(binary);
-                command.uid(NOBODY).gid(NOBODY);
-                command
-            }
-            None => Command::new(signer_binary()),
-        };
+        let binary = self.unprivileged.as_deref().unwrap_or_else(|| signer_binary());
+        let mut words = self.wrapper.iter().map(OsStr::new).chain([binary.as_os_str()]);
+        let mut command = Command::new(words.next().context("a program")?);
+        if self.unprivileged.is_some() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
         command
+            .args(words)
             .args(arguments)
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())

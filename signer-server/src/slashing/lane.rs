@@ -4,49 +4,30 @@
 //! waits when the database is free becomes one transaction. There are no timers to tune: alone, a
 //! request takes one transaction; in a burst, many share one.
 //!
-//! Order of service: blocks, attestations, audit rows, commands (registering keys, reading the
-//! audit trail). Audit rows and commands get their turn after at most one batch of attestations
-//! once they are overdue, so that a burst can't starve them.
+//! Order of service: one batch of blocks, one of attestations, audit rows that are due, one command
+//! (registering keys, reading the audit trail). Everybody gets a turn in every round, so that no
+//! flood of one kind starves another; a block waits for at most one turn of each.
 //!
 //! When the database fails, every waiting and arriving request is told so at once until the
 //! database is open again.
 
 mod batch;
+mod status;
 mod worker;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
 use signer_client::wire::{PublicKey, Slot};
 use tokio::sync::{mpsc, oneshot};
 
+pub(super) use self::status::{HealthCheck, Status};
 use self::{batch::Waiting, worker::Worker};
 use super::{
     error::Unavailable,
     rules::VoteEpochs,
-    store::{AuditPart, Decision, HighWatermark, Request, Store, StoreError},
+    store::{AuditPart, Decision, Request, Store, StoreError},
 };
 use crate::audit::{Buffer, Filter};
-
-/// What the worker says about itself without being asked.
-#[derive(Debug)]
-pub(super) struct Status {
-    healthy: AtomicBool,
-    high_watermark: Mutex<Option<HighWatermark>>,
-}
-
-impl Status {
-    pub(super) fn is_healthy(&self) -> bool {
-        self.healthy.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn high_watermark(&self) -> Option<HighWatermark> {
-        *self.high_watermark.lock()
-    }
-}
 
 /// Everything that is not a request for clearance.
 #[derive(Debug)]
@@ -67,14 +48,16 @@ pub(super) struct Lane {
 
 impl Lane {
     /// Starts the task on the current runtime. `capacity` bounds each of the two queues.
-    pub(super) fn start<S: Store>(store: S, audit: Arc<Buffer>, capacity: usize) -> Self {
+    pub(super) fn start<S: Store>(
+        store: S,
+        audit: Arc<Buffer>,
+        capacity: usize,
+        health_check: HealthCheck,
+    ) -> Self {
         let (attestations, waiting_attestations) = mpsc::channel(capacity);
         let (blocks, waiting_blocks) = mpsc::channel(capacity);
         let (commands, waiting_commands) = mpsc::channel(16);
-        let status = Arc::new(Status {
-            healthy: AtomicBool::new(true),
-            high_watermark: Mutex::new(store.high_watermark()),
-        });
+        let status = Arc::new(Status::new(store.high_watermark(), health_check));
         let worker = Worker::new(
             store,
             waiting_attestations,
@@ -82,6 +65,7 @@ impl Lane {
             waiting_commands,
             audit,
             Arc::clone(&status),
+            health_check,
         );
         tokio::spawn(worker.run());
         Self { attestations, blocks, commands, status }

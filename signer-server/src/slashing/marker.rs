@@ -3,7 +3,8 @@
 //! A slashing protection database on a volume that does not survive a restart comes back empty and
 //! would allow everything again. So once keys are registered, a small file with the database's
 //! identity lies in every writable key folder; at the next start a missing or different database
-//! stops the signer until the operator confirms.
+//! stops the signer until the operator confirms. The path of the database does not matter: a data
+//! folder may move. An older copy of the same database has the same identity and is not noticed.
 
 use std::{
     fs::{self, File},
@@ -62,19 +63,23 @@ pub enum MarkerError {
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     directories: Vec<PathBuf>,
-    beside_database: PathBuf,
+    database_directory: PathBuf,
 }
 
 impl Places {
     /// `directories`: the key folders; they need not exist. `database_directory`: the folder of
     /// the database file.
     pub(super) fn new(directories: Vec<PathBuf>, database_directory: &Path) -> Self {
-        Self { directories, beside_database: database_directory.join(FILE_NAME_BESIDE_DATABASE) }
+        Self { directories, database_directory: database_directory.to_owned() }
+    }
+
+    fn beside_database(&self) -> PathBuf {
+        self.database_directory.join(FILE_NAME_BESIDE_DATABASE)
     }
 
     fn files(&self) -> impl Iterator<Item = PathBuf> {
         let in_folders = self.directories.iter().map(|directory| directory.join(FILE_NAME));
-        in_folders.chain([self.beside_database.clone()])
+        in_folders.chain([self.beside_database()])
     }
 
     /// Every marker that exists.
@@ -95,10 +100,16 @@ impl Places {
 
     /// Makes every writable key folder hold a marker of this database. Durable when it returns.
     pub(super) fn write(&self, cluster: Uuid, database: &Path) -> Result<(), MarkerError> {
-        let mut written = 0_usize;
+        let mut written = Vec::new();
         for directory in self.directories.iter().filter(|directory| directory.is_dir()) {
-            match write_marker(&directory.join(FILE_NAME), cluster, database) {
-                Ok(()) => written += 1,
+            let marker = directory.join(FILE_NAME);
+            match write_marker(&marker, cluster, database) {
+                Ok(()) => written.push(directory),
+                Err(error) if marker.exists() => tracing::warn!(
+                    marker = %marker.display(), %error,
+                    "this marker remembers another slashing protection database and can't be \
+                     written; remove it, or the next start stops"
+                ),
                 Err(error) => tracing::debug!(
                     directory = %directory.display(), %error,
                     "no slashing protection marker in this folder"
@@ -106,19 +117,25 @@ impl Places {
             }
         }
         // A marker of an earlier database there would contradict the new ones.
-        if written == 0 || self.beside_database.exists() {
-            let path = &self.beside_database;
-            write_marker(path, cluster, database)
-                .map_err(|source| MarkerError::Unwritable { path: path.clone(), source })?;
+        let beside_database = self.beside_database();
+        if written.is_empty() || beside_database.exists() {
+            write_marker(&beside_database, cluster, database)
+                .map_err(|source| MarkerError::Unwritable { path: beside_database, source })?;
         }
-        if written == 0 {
+        if !self.is_any_apart(&written) {
             tracing::warn!(
-                marker = %self.beside_database.display(),
+                folder = %self.database_directory.display(),
                 "no key folder is writable: the marker that guards against a lost slashing \
-                 protection database lies beside the database and would be lost with it"
+                 protection database lies in the database's own folder and would be lost with it"
             );
         }
         Ok(())
+    }
+
+    /// Whether one of these folders is another one than the database's.
+    fn is_any_apart(&self, directories: &[&PathBuf]) -> bool {
+        let database_directory = fs::canonicalize(&self.database_directory).ok();
+        directories.iter().any(|directory| fs::canonicalize(directory).ok() != database_directory)
     }
 }
 
@@ -155,6 +172,16 @@ fn write_marker(path: &Path, cluster: Uuid, database: &Path) -> io::Result<()> {
 /// Makes the names in the folder of `path` durable.
 pub(super) fn sync_directory_of(path: &Path) -> io::Result<()> {
     File::open(directory_of(path))?.sync_all()
+}
+
+/// Makes the names of the folders above `path` durable, as far as they may be opened: a folder that
+/// was made just now could vanish in a power loss, with everything in it.
+pub(super) fn sync_directories_above(path: &Path) {
+    for directory in fs::canonicalize(directory_of(path)).iter().flat_map(|path| path.ancestors()) {
+        if let Err(error) = File::open(directory).and_then(|directory| directory.sync_all()) {
+            tracing::debug!(directory = %directory.display(), %error, "not synced");
+        }
+    }
 }
 
 /// The folder that holds `path`.

@@ -7,13 +7,13 @@ use std::{
 };
 
 use signer_client::wire::{PublicKey, Root};
-use tokio::time::timeout;
+use tokio::{task::spawn_blocking, time::timeout};
 use uuid::Uuid;
 
 use super::{
     Cleared, DatabaseUrl, HighWatermark, NotCleared, OpenError, RegisterError, StoreError,
     Unavailable,
-    lane::Lane,
+    lane::{HealthCheck, Lane},
     marker::{self, Places},
     rules::VoteEpochs,
     store::{
@@ -41,7 +41,8 @@ pub struct OpenOptions {
     pub marker_directories: Vec<PathBuf>,
     /// The operator confirms a database that the markers do not know.
     pub accept_new_database: bool,
-    /// `false` clears every duty without asking or recording; only the audit trail is kept.
+    /// `false` clears every duty without asking or recording; only the audit trail is kept. What is
+    /// signed so stays unknown: switched on again, protection knows what it knew before.
     pub enabled: bool,
     /// Name of this process in the audit trail.
     pub instance: String,
@@ -49,6 +50,10 @@ pub struct OpenOptions {
     pub queue_capacity: usize,
     /// Longest time a request waits for its answer.
     pub timeout: Duration,
+    /// How often an idle database proves that it could take a record.
+    pub health_check_interval: Duration,
+    /// How long a piece of its work may take before the database counts as down.
+    pub health_check_timeout: Duration,
 }
 
 impl OpenOptions {
@@ -63,6 +68,8 @@ impl OpenOptions {
             instance: "signer".to_owned(),
             queue_capacity: 16_384,
             timeout: Duration::from_secs(4),
+            health_check_interval: Duration::from_secs(30),
+            health_check_timeout: Duration::from_secs(3),
         }
     }
 }
@@ -111,7 +118,11 @@ impl SlashingProtection {
         }
         let audit = Buffer::new(&options.instance, next_audit_id);
         let cluster = store.cluster();
-        let lane = Lane::start(store, Arc::clone(&audit), options.queue_capacity);
+        let health_check = HealthCheck {
+            interval: options.health_check_interval,
+            timeout: options.health_check_timeout,
+        };
+        let lane = Lane::start(store, Arc::clone(&audit), options.queue_capacity, health_check);
         let database = Some(OpenDatabase { lane, path, cluster, places });
         let (enabled, timeout) = (options.enabled, options.timeout);
         Ok(Self { parts: Arc::new(Parts { audit, database, enabled, timeout }) })
@@ -145,7 +156,11 @@ impl SlashingProtection {
             return Ok(());
         }
         // First the marker: a crash in between leaves one too many, never one too few.
-        database.places.write(database.cluster, &database.path)?;
+        let (places, path) = (database.places.clone(), database.path.clone());
+        let cluster = database.cluster;
+        #[expect(clippy::disallowed_methods, reason = "once per reload, and one reload at a time")]
+        let written = spawn_blocking(move || places.write(cluster, &path)).await;
+        written.map_err(|_| Unavailable::Closed)??;
         for chunk in keys.chunks(REGISTER_CHUNK) {
             database.lane.register(chunk.to_vec()).await?;
         }
@@ -200,7 +215,8 @@ impl SlashingProtection {
         self.parts.database.as_ref()?.lane.status().high_watermark()
     }
 
-    /// Whether blocks and attestations can be cleared and audit rows are written. Asks nobody.
+    /// Whether blocks and attestations can be cleared and audit rows are written: the database is
+    /// open, the last write went well, and none hangs. Asks nobody.
     pub fn is_healthy(&self) -> bool {
         self.parts.database.as_ref().is_none_or(|database| database.lane.status().is_healthy())
     }
@@ -238,7 +254,8 @@ impl SlashingProtection {
 
 fn warn_disabled() {
     tracing::warn!(
-        "slashing protection is OFF: blocks and attestations are signed without any check"
+        "slashing protection is OFF: blocks and attestations are signed without any check or \
+         record; when it is switched on again, it will not know of them"
     );
 }
 

@@ -2,14 +2,17 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use parking_lot::Mutex;
 use signer_client::wire::{Epoch, Root};
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::*;
 use crate::{
     audit::{Client, Entry, Outcome, Writer},
-    slashing::refusal::Refusal,
+    slashing::{HighWatermark, refusal::Refusal},
 };
+
+mod service;
 
 /// What a [`ScriptedStore`] did, for the test to look at, and what holds it up.
 #[derive(Debug, Default)]
@@ -82,6 +85,11 @@ impl Store for ScriptedStore {
         Ok(AuditPart::default())
     }
 
+    async fn check(&mut self) -> Result<(), StoreError> {
+        self.script.log("check".to_owned());
+        self.script.failures.lock().pop_front().flatten().map_or(Ok(()), Err)
+    }
+
     async fn idle(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
@@ -111,11 +119,16 @@ struct Rig {
 
 /// A lane whose store may write `permits` batches before it waits for more.
 fn rig(capacity: usize, permits: usize) -> Rig {
+    let long = Duration::from_mins(1);
+    rig_with(capacity, permits, HealthCheck { interval: long, timeout: long })
+}
+
+fn rig_with(capacity: usize, permits: usize, health_check: HealthCheck) -> Rig {
     let script = Arc::new(Script::default());
     let permits = Arc::new(Semaphore::new(permits));
     let store = ScriptedStore { script: script.clone(), permits: permits.clone() };
     let buffer = Buffer::new("test", 1);
-    let lane = Lane::start(store, buffer.clone(), capacity);
+    let lane = Lane::start(store, buffer.clone(), capacity, health_check);
     Rig { lane, script, permits, audit: Writer::new(buffer) }
 }
 
@@ -146,8 +159,16 @@ impl Rig {
     }
 
     async fn propose(&self, key: u8) -> tokio::task::JoinHandle<Result<Decision, Unavailable>> {
+        self.propose_root(key, 1).await
+    }
+
+    async fn propose_root(
+        &self,
+        key: u8,
+        root: u8,
+    ) -> tokio::task::JoinHandle<Result<Decision, Unavailable>> {
         let lane = self.lane.clone();
-        let request = self.request(key, Slot(1), 1);
+        let request = self.request(key, Slot(1), root);
         let task = tokio::spawn(async move { lane.clear_block(request).await });
         tokio::task::yield_now().await;
         task

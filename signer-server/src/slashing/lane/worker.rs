@@ -1,10 +1,6 @@
 //! The loop of the database task.
 
-use std::{
-    pin::pin,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use signer_client::wire::Slot;
 use tokio::{
@@ -13,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    Command, Status,
+    Command, HealthCheck, Status,
     batch::{Intake, Waiting},
 };
 use crate::{
@@ -32,6 +28,9 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 /// How long nothing must have come in before housekeeping.
 const IDLE: Duration = Duration::from_millis(500);
 
+/// Shortest time between two checks of an idle database: each costs a write.
+const SHORTEST_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+
 type CloseReply = oneshot::Sender<Result<(), StoreError>>;
 
 /// The task. It ends when it is told to close or when nobody is left who could ask.
@@ -45,6 +44,7 @@ pub(super) struct Worker<S> {
     audit_due: Option<Instant>,
     /// Whether the housekeeping is done since the last event.
     rested: bool,
+    check_interval: Duration,
     status: Arc<Status>,
 }
 
@@ -61,6 +61,7 @@ enum Event {
     Command(Option<Command>),
     AuditDue,
     Idle,
+    CheckDue,
 }
 
 /// Turns the status to unhealthy even if the worker panics.
@@ -71,7 +72,7 @@ struct UnhealthyAtTheEnd {
 
 impl Drop for UnhealthyAtTheEnd {
     fn drop(&mut self) {
-        self.status.healthy.store(false, Ordering::Relaxed);
+        self.status.set_open(false);
         self.audit.close();
     }
 }
@@ -84,9 +85,19 @@ impl<S: Store> Worker<S> {
         commands: mpsc::Receiver<Command>,
         audit: Arc<Buffer>,
         status: Arc<Status>,
+        health_check: HealthCheck,
     ) -> Self {
-        let (attestations, blocks) = (Intake::new(attestations), Intake::new(blocks));
-        Self { store, attestations, blocks, commands, audit, audit_due: None, rested: true, status }
+        Self {
+            store,
+            attestations: Intake::new(attestations),
+            blocks: Intake::new(blocks),
+            commands,
+            audit,
+            audit_due: None,
+            rested: true,
+            check_interval: health_check.interval.max(SHORTEST_CHECK_INTERVAL),
+            status,
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -119,28 +130,40 @@ impl<S: Store> Worker<S> {
         }
     }
 
-    /// Does the most urgent thing, or waits for one to come.
+    /// One round of everything that waits; when nothing does, waits for something to come.
     async fn step(&mut self) -> Result<Step, StoreError> {
-        if self.clear_blocks().await? {
-            return Ok(Step::Continue);
-        }
-        let busy = self.clear_attestations().await?;
-        if self.is_audit_due(busy) {
+        self.status.works();
+        let blocks = self.clear_blocks().await?;
+        let busy = self.clear_attestations().await? || blocks;
+        let writes_audit = self.is_audit_due(busy);
+        if writes_audit {
             self.write_audit().await?;
-            return Ok(Step::Continue);
         }
         let event = match self.commands.try_recv() {
             Ok(command) => Event::Command(Some(command)),
-            Err(_) if busy => return Ok(Step::Continue),
-            Err(_) => self.wait().await,
+            Err(_) if busy || writes_audit => {
+                self.rested = false;
+                return Ok(Step::Continue);
+            }
+            Err(_) => {
+                self.status.rests();
+                let event = self.wait().await;
+                self.status.works();
+                event
+            }
         };
-        self.rested = matches!(event, Event::Idle);
+        self.rested = match event {
+            Event::Idle => true,
+            Event::CheckDue => self.rested,
+            _ => false,
+        };
         match event {
             Event::Block(Some(waiting)) => self.blocks.defer(waiting),
             Event::Attestation(Some(waiting)) => self.attestations.defer(waiting),
             Event::Command(Some(command)) => return self.obey(command).await,
             Event::AuditDue => {}
             Event::Idle => self.store.idle().await?,
+            Event::CheckDue => self.store.check().await?,
             // The three senders live and die together.
             Event::Block(None) | Event::Attestation(None) | Event::Command(None) => {
                 return Ok(Step::End(None));
@@ -173,18 +196,18 @@ impl<S: Store> Worker<S> {
 
     /// Sleeps until there is something to do.
     async fn wait(&mut self) -> Event {
-        // Without rows to write and with the housekeeping done, no clock wakes the task.
-        let timer = self.audit_due.is_some() || !self.rested;
-        let wake_up = self.audit_due.unwrap_or_else(|| Instant::now() + IDLE);
+        let (wake_up, event) = match self.audit_due {
+            Some(due) => (due, Event::AuditDue),
+            None if self.rested => (Instant::now() + self.check_interval, Event::CheckDue),
+            None => (Instant::now() + IDLE, Event::Idle),
+        };
         tokio::select! {
             biased;
             waiting = self.blocks.queue.recv() => Event::Block(waiting),
             waiting = self.attestations.queue.recv() => Event::Attestation(waiting),
             command = self.commands.recv() => Event::Command(command),
             () = self.audit.changed() => Event::AuditDue,
-            () = sleep_until(wake_up), if timer => {
-                if self.audit_due.is_some() { Event::AuditDue } else { Event::Idle }
-            }
+            () = sleep_until(wake_up) => event,
         }
     }
 
@@ -260,7 +283,7 @@ impl<S: Store> Worker<S> {
     /// Returns early, with whom to tell, when it shall close.
     async fn recover(&mut self, cause: &StoreError) -> Option<CloseReply> {
         tracing::error!(error = %cause, "the slashing protection database failed; opening it again");
-        self.status.healthy.store(false, Ordering::Relaxed);
+        self.status.set_open(false);
         self.audit.set_available(false);
         let mut pause = FIRST_RETRY;
         loop {
@@ -285,8 +308,8 @@ impl<S: Store> Worker<S> {
             pause = (pause * 2).min(LAST_RETRY);
         }
         tracing::info!("the slashing protection database is open again");
-        *self.status.high_watermark.lock() = self.store.high_watermark();
-        self.status.healthy.store(true, Ordering::Relaxed);
+        self.status.set_high_watermark(self.store.high_watermark());
+        self.status.set_open(true);
         self.audit.set_available(true);
         None
     }
@@ -296,7 +319,7 @@ impl<S: Store> Worker<S> {
         self.blocks.queue.close();
         self.attestations.queue.close();
         self.commands.close();
-        let drained = if self.status.is_healthy() { self.drain().await } else { Ok(()) };
+        let drained = if self.status.is_open() { self.drain().await } else { Ok(()) };
         self.blocks.fail_all(Unavailable::Closed);
         self.attestations.fail_all(Unavailable::Closed);
         self.audit.close();

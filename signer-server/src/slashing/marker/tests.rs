@@ -70,3 +70,15 @@ fn damaged_marker_is_an_error_and_a_write_repairs_it() {
     places.write(CLUSTER_B, Path::new("db.sqlite")).unwrap();
     assert!(places.read().unwrap().iter().all(|marker| marker.cluster == CLUSTER_B));
 }
+
+#[test]
+fn only_another_folder_than_the_databases_counts_as_apart() {
+    let Folders { root, places } = folders();
+    let [keys, database] = ["keys", "database"].map(|name| root.path().join(name));
+    // The same folder by another name.
+    let link = root.path().join("link");
+    std::os::unix::fs::symlink(&database, &link).unwrap();
+    assert!(places.is_any_apart(&[&keys, &database]));
+    assert!(!places.is_any_apart(&[&database, &link]));
+    assert!(!places.is_any_apart(&[]));
+}

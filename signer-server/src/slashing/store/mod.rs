@@ -103,6 +103,9 @@ pub(crate) trait Store: Send + 'static {
         filter: &Filter,
     ) -> impl Future<Output = Result<AuditPart, StoreError>> + Send;
 
+    /// Proves that a record could be written now and would stay.
+    fn check(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Called when nothing has waited for a while: time for housekeeping.
     fn idle(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
@@ -137,14 +140,22 @@ pub enum StoreError {
     /// Anything else that the driver reports.
     #[error(transparent)]
     Driver(sqlx::Error),
-    /// The file under our feet is not the one that was opened.
-    #[error("the database file was removed or replaced while in use")]
+    /// The files under our feet are not those that were opened.
+    #[error("the database file or its log was removed or replaced while in use")]
     Replaced,
     /// The reopened database knows less than was durably recorded in it.
     #[error("the database has lost records of the key {key}")]
     WentBack {
         /// A key whose state went back.
         key: PublicKey,
+    },
+    /// The reopened database has fewer transactions with records than were durable in it.
+    #[error("the database has lost records: {written} batches were written, it holds {found}")]
+    BatchesLost {
+        /// Batches that were durable.
+        written: u64,
+        /// Batches that are there.
+        found: u64,
     },
     /// A stored value can't be what the schema promises.
     #[error("the database holds an impossible value in {column}")]

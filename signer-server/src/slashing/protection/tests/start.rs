@@ -135,3 +135,76 @@ async fn ten_thousand_keys_are_registered_once() {
     let error = sign(&protection, keys[0], &attestation(1, 2, 2)).await.unwrap_err();
     assert!(matches!(error, NotCleared::Refused(_)), "registering again lost nothing: {error}");
 }
+
+#[tokio::test]
+async fn unreadable_marker_stops_the_start_until_it_is_confirmed() {
+    let folders = Folders::new();
+    folders.ready().await.close().await.unwrap();
+    let marker = folders.keys.path().join(MARKER_FILE_NAME);
+    std::fs::remove_file(&marker).unwrap();
+    // No permission bit would keep root from reading a file.
+    std::fs::create_dir(&marker).unwrap();
+    let error = folders.open().await.unwrap_err();
+    assert!(matches!(error, OpenError::Marker(MarkerError::Unreadable { .. })), "{error}");
+    assert!(error.to_string().contains("--accept-new-slashing-protection-db"), "{error}");
+    let confirmed = OpenOptions { accept_new_database: true, ..folders.options() };
+    SlashingProtection::open(confirmed).await.unwrap();
+}
+
+#[tokio::test]
+async fn data_folder_may_move() {
+    let folders = Folders::new();
+    let protection = folders.ready().await;
+    sign(&protection, key(1), &attestation(3, 4, 1)).await.unwrap();
+    protection.close().await.unwrap();
+    let elsewhere = folders.data.path().join("moved");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let path = elsewhere.join("slashing.sqlite");
+    std::fs::rename(folders.database(), &path).unwrap();
+    let moved = OpenOptions { database: DatabaseUrl::Sqlite(path), ..folders.options() };
+    let protection = SlashingProtection::open(moved).await.unwrap();
+    sign(&protection, key(1), &attestation(3, 4, 2)).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn key_folders_of_two_databases_do_not_mix() {
+    let (folders, others) = (Folders::new(), Folders::new());
+    folders.ready().await.close().await.unwrap();
+    others.ready().await.close().await.unwrap();
+    // The keys of the others may have signed what only their database knows.
+    let both = vec![folders.keys.path().to_owned(), others.keys.path().to_owned()];
+    let options = OpenOptions { marker_directories: both, ..folders.options() };
+    let error = SlashingProtection::open(options).await.unwrap_err();
+    assert!(
+        matches!(&error, OpenError::DatabaseReplaced { marker, .. }
+            if marker.starts_with(others.keys.path())),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn protection_that_was_off_for_a_while_knows_what_it_knew_before() {
+    let folders = Folders::new();
+    let protection = folders.ready().await;
+    sign(&protection, key(1), &attestation(3, 4, 1)).await.unwrap();
+    protection.close().await.unwrap();
+
+    let off = || OpenOptions { enabled: false, ..folders.options() };
+    let protection = SlashingProtection::open(off()).await.unwrap();
+    protection.register(&[key(1), key(7)]).await.unwrap();
+    sign(&protection, key(1), &attestation(5, 6, 1)).await.unwrap();
+    protection.close().await.unwrap();
+
+    let protection = folders.ready().await;
+    sign(&protection, key(1), &attestation(3, 4, 2)).await.unwrap_err();
+    assert!(!sign(&protection, key(1), &attestation(5, 6, 2)).await.unwrap().is_repeat());
+    let error = sign(&protection, key(7), &attestation(5, 6, 1)).await.unwrap_err();
+    assert!(matches!(error, NotCleared::Unregistered { .. }), "{error}");
+    protection.close().await.unwrap();
+
+    // A database that was lost while protection was off is still missed when it is on again.
+    std::fs::remove_file(folders.database()).unwrap();
+    SlashingProtection::open(off()).await.unwrap().close().await.unwrap();
+    let error = folders.open().await.unwrap_err();
+    assert!(matches!(error, OpenError::DatabaseReplaced { .. }), "{error}");
+}

@@ -99,3 +99,37 @@ async fn record_and_audit_row_are_on_disk_before_the_signature_can_leave() {
     // The row of the killed process keeps its id for itself.
     assert_eq!(settled_audit_rows(&protection).await.len(), 3);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn audit_rows_and_votes_get_their_turn_beside_each_other() {
+    const ROWS: usize = 20_000;
+    let folders = Folders::new();
+    let protection = folders.ready().await;
+    sign(&protection, key(1), &attestation(1, 2, 1)).await.unwrap();
+    for number in 0..ROWS {
+        protection
+            .audit()
+            .begin(Client::default(), &number.to_string())
+            .finish(Outcome::Shed, None);
+    }
+    // Votes without a pause, so that the lane is never idle.
+    let start = Instant::now();
+    let mut waits = Vec::new();
+    while protection.audit().waiting_rows() > crate::audit::WRITE_BATCH {
+        let asked = Instant::now();
+        let target = 3 + waits.len() as u64;
+        sign(&protection, key(1), &attestation(1, target, 1)).await.unwrap();
+        waits.push(asked.elapsed());
+        assert!(start.elapsed() < Duration::from_mins(1), "audit rows starve");
+    }
+    waits.sort_unstable();
+    let (count, slowest) = (waits.len(), waits[waits.len() - 1]);
+    let p99 = waits[(count * 99 / 100).min(count - 1)];
+    println!(
+        "{ROWS} rows in {:?} beside {count} votes: p50 {:?}, p99 {p99:?}, slowest {slowest:?}",
+        start.elapsed(),
+        waits[count / 2]
+    );
+    assert!(slowest < Duration::from_secs(1), "votes wait for audit rows: {slowest:?}");
+    assert_eq!(protection.audit().lost_rows(), 0);
+}

@@ -6,7 +6,7 @@ use sqlx::{Connection, SqliteConnection};
 use super::{
     SqliteStore, audit,
     kind::{Allowed, Kind},
-    state::KeyState,
+    state::{KeyState, to_stored},
 };
 use crate::{
     audit::unix_micros,
@@ -51,23 +51,23 @@ impl SqliteStore {
                 }
             });
         }
-        if allowed.is_empty() {
-            return Ok(decisions);
-        }
-
-        let records: Vec<_> = allowed.iter().map(|(_, allowed)| *allowed).collect();
-        match self.record::<K>(&records, pinned).await {
-            Ok(()) => {}
-            // One record that the database refuses must not take the others with it.
-            Err(StoreError::Constraint(_)) => {
-                for (index, record) in allowed {
-                    decisions[index] = self.record_alone::<K>(record, pinned).await?;
+        if !allowed.is_empty() {
+            let records: Vec<_> = allowed.iter().map(|(_, allowed)| *allowed).collect();
+            match self.record::<K>(&records, pinned).await {
+                Ok(()) => {}
+                // One record that the database refuses must not take the others with it.
+                Err(StoreError::Constraint(_)) => {
+                    for (index, record) in allowed {
+                        decisions[index] = self.record_alone::<K>(record, pinned).await?;
+                    }
                 }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
         }
-        if !self.file.is_in_place() {
-            return Err(StoreError::Replaced);
+        // A repeat counts, too: its first signature may never have left.
+        let releases = |decision: &Decision| matches!(decision, Decision::New | Decision::Repeat);
+        if decisions.iter().any(releases) {
+            self.check_in_place()?;
         }
         Ok(decisions)
     }
@@ -97,9 +97,10 @@ impl SqliteStore {
         records: &[Allowed<'_, K::Subject>],
         pinned: Option<Root>,
     ) -> Result<(), StoreError> {
-        let pin = pinned.filter(|_| self.state.genesis_validators_root.is_none());
         self.log_grew = true;
-        write::<K>(self.connection()?, records, pin).await?;
+        let batches = self.state.batches + 1;
+        write::<K>(self.connection()?, records, batches, pinned).await?;
+        self.state.batches = batches;
         self.state.genesis_validators_root = pinned;
         for record in records {
             self.state.keys.insert(record.request.key, record.state_after);
@@ -135,7 +136,8 @@ impl SqliteStore {
 async fn write<K: Kind>(
     connection: &mut SqliteConnection,
     records: &[Allowed<'_, K::Subject>],
-    pin: Option<Root>,
+    batches: u64,
+    pinned: Option<Root>,
 ) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let moved = K::write(&mut transaction, records, unix_micros()).await?;
@@ -143,12 +145,11 @@ async fn write<K: Kind>(
     if missing > 0 {
         return Err(StoreError::StateMissing { missing });
     }
-    if let Some(root) = pin {
-        sqlx::query("UPDATE sp_meta SET genesis_validators_root = $1")
-            .bind(root.as_bytes().as_slice())
-            .execute(&mut *transaction)
-            .await?;
-    }
+    sqlx::query("UPDATE sp_meta SET batches = $1, genesis_validators_root = $2")
+        .bind(to_stored(Some(batches)))
+        .bind(pinned.as_ref().map(|root| root.as_bytes().as_slice()))
+        .execute(&mut *transaction)
+        .await?;
     let entries: Vec<_> = records.iter().map(|record| &*record.request.audit).collect();
     audit::insert(&mut transaction, &entries).await?;
     Ok(transaction.commit().await?)

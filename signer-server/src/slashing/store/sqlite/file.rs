@@ -1,4 +1,4 @@
-//! The database file as the operating system sees it.
+//! The database's files as the operating system sees them.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -37,27 +37,50 @@ impl Lock {
     }
 }
 
-/// Which file a path named when it was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Which files the database and its log were when they were looked at.
+///
+/// SQLite happily goes on writing to a removed file, which then takes the records to the grave. New
+/// records are in the log until the next checkpoint, so the log counts as much as the database.
+#[derive(Clone, Debug)]
 pub(super) struct FileIdentity {
     path: PathBuf,
-    device: u64,
-    inode: u64,
+    database: Inode,
+    log_path: PathBuf,
+    log: Inode,
+}
+
+/// Device and number of a file.
+type Inode = (u64, u64);
+
+fn inode(path: &Path) -> Option<Inode> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 impl FileIdentity {
+    /// `None` when one of them is missing. The log is there from the first write of a connection
+    /// to its end.
     pub(super) fn of(path: &Path) -> Option<Self> {
-        let metadata = fs::metadata(path).ok()?;
-        Some(Self { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
+        // SQLite follows links and keeps the log beside the real file.
+        let mut log_path = fs::canonicalize(path).ok()?.into_os_string();
+        log_path.push("-wal");
+        let log_path = PathBuf::from(log_path);
+        let (database, log) = (inode(path)?, inode(&log_path)?);
+        Some(Self { path: path.to_owned(), database, log_path, log })
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether the path still names that file. A removed database would take records to the grave
-    /// while SQLite happily goes on writing to it.
+    /// Whether the paths still name both files.
     pub(super) fn is_in_place(&self) -> bool {
-        Self::of(&self.path).as_ref() == Some(self)
+        self.database_is_in_place() && inode(&self.log_path) == Some(self.log)
+    }
+
+    /// Whether the path still names the database, whatever became of the log: every connection
+    /// makes its own.
+    pub(super) fn database_is_in_place(&self) -> bool {
+        inode(&self.path) == Some(self.database)
     }
 }

@@ -53,6 +53,11 @@ impl SqliteStore {
         self.state.cluster
     }
 
+    /// Fails when what was written would not be found again.
+    fn check_in_place(&self) -> Result<(), StoreError> {
+        if self.file.is_in_place() { Ok(()) } else { Err(StoreError::Replaced) }
+    }
+
     fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
         self.connection.as_mut().ok_or(StoreError::NotOpen)
     }
@@ -80,11 +85,17 @@ impl Store for SqliteStore {
 
     async fn write_audit(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
         self.log_grew = true;
-        audit::write(self.connection()?, entries).await
+        audit::write(self.connection()?, entries).await?;
+        self.check_in_place()
     }
 
     async fn read_audit(&mut self, filter: &Filter) -> Result<AuditPart, StoreError> {
         audit::read(self.connection()?, filter).await
+    }
+
+    async fn check(&mut self) -> Result<(), StoreError> {
+        connect::probe_write(self.connection()?).await?;
+        self.check_in_place()
     }
 
     async fn idle(&mut self) -> Result<(), StoreError> {
@@ -102,13 +113,18 @@ impl Store for SqliteStore {
         }
         // Another file in this place needs an operator: nobody knows what it knows, and the log
         // of the old one beside it would be mixed into it.
-        if !self.file.is_in_place() {
+        if !self.file.database_is_in_place() {
             return Err(StoreError::Replaced);
         }
         let mut connection = connect::connect(self.file.path(), false).await?;
         connect::probe_write(&mut connection).await?;
         let state = State::load(&mut connection).await?;
         state.check_knows_all_of(&self.state)?;
+        let file = FileIdentity::of(self.file.path()).ok_or(StoreError::Replaced)?;
+        if !self.file.database_is_in_place() {
+            return Err(StoreError::Replaced);
+        }
+        self.file = file;
         self.state = state;
         self.connection = Some(connection);
         Ok(())

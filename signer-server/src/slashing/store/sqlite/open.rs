@@ -19,8 +19,8 @@ use super::{
     state::State,
 };
 use crate::slashing::{
-    OpenError, StoreError,
-    marker::{self, Marker, MarkerError, Places},
+    CONFIRM_OPTION, OpenError, StoreError,
+    marker::{self, Marker, Places},
 };
 
 /// The schema, one file per version; a published file never changes.
@@ -108,25 +108,41 @@ async fn examine(
     let (pinned, network) = (state.genesis_validators_root, request.network_root);
     state.genesis_validators_root = pin_network(connection, path, pinned, network).await?;
     connect::probe_write(connection).await.map_err(failed)?;
+    marker::sync_directories_above(path);
     marker::sync_directory_of(path)
         .map_err(|source| OpenError::Unwritable { path: path.to_owned(), source })?;
     let file = FileIdentity::of(path).ok_or_else(|| failed(StoreError::Replaced))?;
     let next_audit_id = audit::next_id(connection).await.map_err(failed)?;
 
     if let Some(places) = request.places.filter(|_| request.accept_new_database) {
-        // Confirmed: from now on the markers remember this database.
-        if places.read().map_or(true, |markers| !markers.is_empty()) {
-            places.write(state.cluster, path).map_err(OpenError::Marker)?;
-        }
+        confirm(places, state.cluster, path)?;
     }
     Ok((state, file, next_audit_id))
+}
+
+/// The operator has confirmed: from now on the markers remember this database.
+fn confirm(places: &Places, cluster: Uuid, path: &Path) -> Result<(), OpenError> {
+    let markers = places.read();
+    if markers.as_ref().is_ok_and(|markers| markers.iter().all(|found| found.cluster == cluster)) {
+        tracing::warn!(
+            "{CONFIRM_OPTION} confirms nothing: the slashing protection database is the one that \
+             was in use. Take the option away; left in place it would accept a lost database, too"
+        );
+        return Ok(());
+    }
+    tracing::warn!(
+        database = %path.display(), %cluster,
+        "this slashing protection database was confirmed by {CONFIRM_OPTION}: what was signed with \
+         another one is not known here. Take the option away now"
+    );
+    places.write(cluster, path).map_err(OpenError::Marker)
 }
 
 /// Markers that the database must agree with: none once the operator has confirmed.
 fn known_markers(places: Option<&Places>, accept: bool) -> Result<Vec<Marker>, OpenError> {
     match places.map(Places::read) {
         None => Ok(vec![]),
-        Some(Ok(_) | Err(MarkerError::Damaged { .. })) if accept => Ok(vec![]),
+        Some(_) if accept => Ok(vec![]),
         Some(markers) => markers.map_err(OpenError::Marker),
     }
 }

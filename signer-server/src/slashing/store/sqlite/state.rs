@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) cluster: Uuid,
     pub(super) genesis_validators_root: Option<Root>,
     pub(super) high_watermark: Option<HighWatermark>,
+    /// Transactions that recorded blocks or attestations.
+    pub(super) batches: u64,
     pub(super) keys: HashMap<PublicKey, KeyState>,
 }
 
@@ -34,7 +36,7 @@ impl State {
     /// Reads the state and checks it against the history.
     pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
         let meta = sqlx::query(
-            "SELECT cluster, genesis_validators_root, high_epoch, high_slot FROM sp_meta",
+            "SELECT cluster, genesis_validators_root, high_epoch, high_slot, batches FROM sp_meta",
         )
         .fetch_one(&mut *connection)
         .await?;
@@ -46,6 +48,8 @@ impl State {
             high_watermark: high_epoch
                 .zip(high_slot)
                 .map(|(epoch, slot)| HighWatermark { epoch: Epoch(epoch), slot: Slot(slot) }),
+            batches: stored_number(&meta, "batches")?
+                .ok_or(StoreError::ImpossibleValue { column: "batches" })?,
             keys: HashMap::new(),
         };
 
@@ -94,6 +98,10 @@ impl State {
             if !kept {
                 return Err(StoreError::WentBack { key: *key });
             }
+        }
+        // A late vote moves no maximum; only the count tells that its record is gone.
+        if self.batches < before.batches {
+            return Err(StoreError::BatchesLost { written: before.batches, found: self.batches });
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What only the SQLite store can get wrong: settings, schema, damaged data, failing disks.
 
+mod files;
 mod oracle;
 
 use std::path::PathBuf;
@@ -229,47 +230,6 @@ async fn full_disk_leaves_a_state_that_matches_the_database() {
     assert_eq!(same, [Decision::New]);
     let repeat = scene.store.clear_attestations(&[vote(1, 1, target, 1)]).await.unwrap();
     assert_eq!(repeat, [Decision::Repeat]);
-}
-
-#[tokio::test]
-async fn removed_database_file_is_noticed_before_anything_is_released() {
-    let mut scene = scene().await;
-    std::fs::remove_file(database(&scene.folder)).unwrap();
-    let error = scene.store.clear_attestations(&[vote(1, 1, 2, 1)]).await.unwrap_err();
-    assert!(matches!(error, StoreError::Replaced), "{error}");
-    scene.store.recover().await.unwrap_err();
-    assert!(!database(&scene.folder).exists(), "no empty database takes its place");
-    let error = scene.store.clear_attestations(&[vote(1, 1, 2, 1)]).await.unwrap_err();
-    assert!(matches!(error, StoreError::NotOpen), "{error}");
-}
-
-/// A database with one record, and a copy of it from before that record.
-async fn scene_with_backup() -> (Scene, PathBuf) {
-    let mut scene = scene().await;
-    let copy = scene.folder.path().join("backup.sqlite");
-    connect::checkpoint_fully(scene.store.connection().unwrap()).await.unwrap();
-    std::fs::copy(database(&scene.folder), &copy).unwrap();
-    scene.store.clear_attestations(&[vote(1, 1, 2, 1)]).await.unwrap();
-    connect::checkpoint_fully(scene.store.connection().unwrap()).await.unwrap();
-    (scene, copy)
-}
-
-#[tokio::test]
-async fn older_copy_in_place_of_the_file_is_noticed_before_anything_is_released() {
-    let (mut scene, copy) = scene_with_backup().await;
-    std::fs::rename(&copy, database(&scene.folder)).unwrap();
-    let error = scene.store.clear_attestations(&[vote(1, 2, 3, 1)]).await.unwrap_err();
-    assert!(matches!(error, StoreError::Replaced), "{error}");
-    let error = scene.store.recover().await.unwrap_err();
-    assert!(matches!(error, StoreError::Replaced), "{error}");
-}
-
-#[tokio::test]
-async fn older_content_in_the_file_is_noticed_when_it_is_opened_again() {
-    let (mut scene, copy) = scene_with_backup().await;
-    std::fs::write(database(&scene.folder), std::fs::read(copy).unwrap()).unwrap();
-    let error = scene.store.recover().await.unwrap_err();
-    assert!(matches!(error, StoreError::WentBack { key } if key == PublicKey([1; 48])), "{error}");
 }
 
 #[tokio::test]
