@@ -5,15 +5,15 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use crate::{
-    config::{Config, KeysConfig, KeystorePasswords, NetworkConfig, SlashingConfig},
-    duty::{Fork, Network, NetworkError},
+    config::{Config, KeysConfig, KeystorePasswords, SlashingConfig},
+    duty::{Network, NetworkError},
     http::{MetricsPort, SigningPort},
     keys::{self, BulkKeystores, ConfigFiles, KeySources, Loader, Registry},
     lifecycle::{Signals, Wish},
-    listen::{self, ListenError, Listener},
+    listen::{self, ListenError, Listener, Shutdown},
     ports_file::PortsFile,
     reload::{ReloadError, Reloader},
     scheduler::{Bounds, Class, Scheduler},
@@ -64,13 +64,21 @@ pub enum StartError {
     },
 }
 
-/// Runs the signer until it is told to stop.
+/// Runs the signer until it is told to stop. Told again, it waits no longer for running requests.
 ///
 /// # Errors
 /// When it can't start. Once it serves, it ends without an error.
 pub async fn run(config: Config) -> Result<(), StartError> {
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
-    let app = App::start(config).await?;
+    listen::allow_many_connections();
+    let app = tokio::select! {
+        app = App::start(config) => app?,
+        // Nothing was signed yet, and the database stands a crash anyway.
+        () = signals.stop() => {
+            tracing::info!("stopped before the start was complete");
+            return Ok(());
+        }
+    };
     loop {
         match signals.next().await {
             Wish::Stop => break,
@@ -81,7 +89,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
             }
         }
     }
-    app.stop().await;
+    app.stop(&mut signals).await;
     Ok(())
 }
 
@@ -91,7 +99,7 @@ struct App {
     scheduler: Arc<Scheduler>,
     reloader: Arc<Reloader>,
     tasks: TaskTracker,
-    shutdown: CancellationToken,
+    shutdown: Shutdown,
     ports_file: Option<PortsFile>,
 }
 
@@ -108,7 +116,7 @@ impl App {
             std::fs::create_dir_all(path)
                 .map_err(|source| StartError::DataPath { path: path.clone(), source })?;
         }
-        let network = network(&config.network)?;
+        let network = config.network.load()?;
         tracing::info!(network = network.name, "signing roots are computed for this network");
         let metrics = Arc::new(Metrics::new(MetricsOptions {
             version: env!("CARGO_PKG_VERSION"),
@@ -124,12 +132,14 @@ impl App {
 
         let registry = Arc::new(Registry::default());
         let tasks = TaskTracker::new();
+        let shutdown = Shutdown::default();
         let reloader = Arc::new(Reloader::new(
             Loader::new(key_sources(&config.keys)),
             registry.clone(),
             slashing.clone(),
             metrics.clone(),
             tasks.clone(),
+            shutdown.drain.clone(),
         ));
         reloader.load().await?;
         if registry.is_empty() {
@@ -166,7 +176,6 @@ impl App {
         }
         .router();
 
-        let shutdown = CancellationToken::new();
         let idle_timeout = config.http.idle_connection_timeout;
         let address = ports.signing.address();
         let metrics_port = ports.metrics.as_ref().map(|port| port.address().port());
@@ -193,17 +202,29 @@ impl App {
     }
 
     /// Lets running requests end, then takes the parts down, the ones that others need last.
-    async fn stop(self) {
+    async fn stop(self, signals: &mut Signals) {
         tracing::info!("stopping: no new connections, running requests end");
         drop(self.ports_file);
-        self.shutdown.cancel();
+        self.shutdown.drain.cancel();
         self.tasks.close();
-        if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
-            tracing::warn!(seconds = DRAIN.as_secs(), "some requests did not end in time");
+        tokio::select! {
+            () = self.tasks.wait() => {}
+            () = tokio::time::sleep(DRAIN) => {
+                tracing::warn!(seconds = DRAIN.as_secs(), "requests that did not end in time are cut");
+            }
+            () = signals.stop() => tracing::warn!("told to stop again: running requests are cut"),
         }
-        self.scheduler.close();
-        if let Err(error) = self.slashing.close().await {
-            tracing::error!(%error, "the database was not closed in order");
+        // What is cut leaves its audit row, and its job leaves the queue.
+        self.shutdown.cut.cancel();
+        self.tasks.wait().await;
+        tokio::task::block_in_place(|| self.scheduler.close());
+        tokio::select! {
+            closed = self.slashing.close() => {
+                if let Err(error) = closed {
+                    tracing::error!(%error, "the database was not closed in order");
+                }
+            }
+            () = signals.stop() => tracing::warn!("told to stop again: the database was not closed"),
         }
         tracing::info!("stopped");
     }
@@ -260,25 +281,6 @@ async fn open_slashing_protection(
 /// Name of this signer in the audit: the host's name.
 fn instance_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-fn network(config: &NetworkConfig) -> Result<Network, NetworkError> {
-    let mut network = Network::by_name_or_file(&config.network)?;
-    let overrides = &config.fork_epoch_overrides;
-    for (fork, epoch) in [
-        (Fork::Altair, overrides.altair),
-        (Fork::Bellatrix, overrides.bellatrix),
-        (Fork::Capella, overrides.capella),
-        (Fork::Deneb, overrides.deneb),
-        (Fork::Electra, overrides.electra),
-        (Fork::Fulu, overrides.fulu),
-    ] {
-        if let Some(epoch) = epoch {
-            network.override_fork_epoch(fork, epoch)?;
-        }
-    }
-    network.check_fork_order()?;
-    Ok(network)
 }
 
 fn key_sources(config: &KeysConfig) -> KeySources {

@@ -35,8 +35,19 @@ impl Signals {
     pub async fn next(&mut self) -> Wish {
         tokio::select! {
             _ = self.hangup.recv() => Wish::Reload,
-            _ = self.interrupt.recv() => Wish::Stop,
-            _ = self.terminate.recv() => Wish::Stop,
+            () = stop(&mut self.interrupt, &mut self.terminate) => Wish::Stop,
         }
+    }
+
+    /// The next wish to stop. A reload that is wished for meanwhile waits for [`Self::next`].
+    pub async fn stop(&mut self) {
+        stop(&mut self.interrupt, &mut self.terminate).await;
+    }
+}
+
+async fn stop(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
 }

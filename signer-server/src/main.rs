@@ -11,6 +11,7 @@ use signer_server::{
 };
 
 fn main() -> ExitCode {
+    logs::report_panics_without_values();
     let environment = |name: &str| std::env::var(name).ok();
     let invocation = match config::from_args(std::env::args_os(), &environment) {
         Ok(invocation) => invocation,
@@ -22,7 +23,8 @@ fn main() -> ExitCode {
     match run(invocation) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            print(false, &format!("Failed to initialize Midslot\nCause: {error:#}\n"));
+            let cause = logs::with_causes(error.as_ref());
+            print(false, &format!("Failed to initialize Midslot\nCause: {cause}\n"));
             ExitCode::FAILURE
         }
     }
@@ -40,6 +42,7 @@ fn run(invocation: Invocation) -> Result<()> {
         bail!("the subcommand {name} is not available in this version; nothing was changed");
     }
     logs::init(config.logging.level, config.logging.format)?;
+    hardening::log_panics_without_values();
     tracing::info!("Starting Midslot version {}", env!("CARGO_PKG_VERSION"));
     for warning in warnings {
         tracing::warn!("{warning}");

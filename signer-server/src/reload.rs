@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     clock,
@@ -37,6 +37,9 @@ pub enum ReloadError {
     /// The loading thread panicked: a fault in this program.
     #[error("loading the keys ended unexpectedly")]
     Panicked,
+    /// The signer stops.
+    #[error("the signer is stopping")]
+    Stopping,
 }
 
 /// Where the latest reload stands.
@@ -94,18 +97,20 @@ pub struct Reloader {
     slashing: SlashingProtection,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
+    shutdown: CancellationToken,
     status: Mutex<Status>,
     sources: Mutex<Vec<SourceHealth>>,
 }
 
 impl Reloader {
-    /// Nothing is read yet. Reloads run as one of `tasks`.
+    /// Nothing is read yet. Reloads run as one of `tasks`, and end without an effect at `shutdown`.
     pub fn new(
         loader: Loader,
         registry: Arc<Registry>,
         slashing: SlashingProtection,
         metrics: Arc<Metrics>,
         tasks: TaskTracker,
+        shutdown: CancellationToken,
     ) -> Self {
         Self {
             loader: Arc::new(loader),
@@ -113,6 +118,7 @@ impl Reloader {
             slashing,
             metrics,
             tasks,
+            shutdown,
             status: Mutex::new(Status { phase: Phase::Idle, last_operation_time: None }),
             sources: Mutex::default(),
         }
@@ -175,7 +181,11 @@ impl Reloader {
         }
         let reloader = self.clone();
         self.tasks.spawn(async move {
-            let phase = match reloader.load().await {
+            let loaded = tokio::select! {
+                loaded = reloader.load() => loaded,
+                () = reloader.shutdown.cancelled() => Err(ReloadError::Stopping),
+            };
+            let phase = match loaded {
                 Ok(0) => Phase::Completed,
                 Ok(errors) => Phase::CompletedWithErrors { errors },
                 Err(error) => {

@@ -21,8 +21,8 @@ use crate::{
         Class, Lost, Overloaded, Scheduler,
         deadline::{self, SlotClock},
     },
-    slashing::{Cleared, NotCleared, SlashingProtection},
-    telemetry::metrics::{Metrics, SlashingOperation},
+    slashing::{Cleared, NotCleared, SlashingProtection, Unavailable},
+    telemetry::metrics::{Metrics, RequestTimer, SlashingOperation},
 };
 
 /// Largest body of any type but the payload envelope, in bytes: Web3Signer's limit.
@@ -133,6 +133,7 @@ impl SigningService {
         limit: Option<Duration>,
     ) -> Result<Signature, SignError> {
         let arrival = Arrival::now(limit);
+        let mut timer = self.timer(arrival);
         let mut ticket = self.audit.begin(client, identifier);
         let classified = self.classify(body);
         let duty_type = match &classified {
@@ -140,6 +141,7 @@ impl SigningService {
             Err(SignError::Malformed(failure)) => failure.duty_type,
             Err(_) => None,
         };
+        timer.name_type(duty_type);
         let result = match classified {
             Ok(duty) => {
                 ticket.describe(&duty);
@@ -151,7 +153,19 @@ impl SigningService {
                 Err(error)
             }
         };
-        self.close(ticket, duty_type, arrival.at, result)
+        Self::close(ticket, timer, result)
+    }
+
+    /// Refuses a request to the sign endpoint that could not be read as far as its body. It leaves
+    /// its audit row, too.
+    pub fn refuse_unread(&self, client: audit::Client, identifier: &str, reason: &str) {
+        let timer = self.timer(Arrival::now(None));
+        self.audit.begin(client, identifier).finish(Outcome::Malformed, Some(reason.to_owned()));
+        timer.finish(Outcome::Malformed);
+    }
+
+    fn timer(&self, arrival: Arrival) -> RequestTimer {
+        RequestTimer::start(Arc::clone(&self.metrics), arrival.at)
     }
 
     fn classify(&self, body: &[u8]) -> Result<Duty, SignError> {
@@ -226,10 +240,8 @@ impl SigningService {
     }
 
     fn close(
-        &self,
         ticket: Ticket,
-        duty_type: Option<DutyType>,
-        arrived: Instant,
+        timer: RequestTimer,
         result: Result<Signed, SignError>,
     ) -> Result<Signature, SignError> {
         let (outcome, reason) = match &result {
@@ -237,12 +249,15 @@ impl SigningService {
             Ok(_) => (Outcome::Signed, None),
             Err(error) => (outcome_of(error), Some(error.to_string())),
         };
-        if outcome == Outcome::Failed {
-            tracing::error!(reason, "a signing request failed");
-        } else if outcome == Outcome::Refused {
-            tracing::warn!(reason, "slashing protection refused a request");
+        if matches!(outcome, Outcome::Failed | Outcome::Refused) {
+            let key = ticket.key().map(|key| key.to_string());
+            if outcome == Outcome::Failed {
+                tracing::error!(key, reason, "a signing request failed");
+            } else {
+                tracing::warn!(key, reason, "slashing protection refused a request");
+            }
         }
-        self.metrics.request_finished(duty_type, outcome, arrived.elapsed());
+        timer.finish(outcome);
         ticket.finish(outcome, reason);
         result.map(|signed| signed.signature)
     }
@@ -294,7 +309,9 @@ fn outcome_of(error: &SignError) -> Outcome {
     match error {
         SignError::Malformed(_) | SignError::TooLarge { .. } => Outcome::Malformed,
         SignError::UnknownKey => Outcome::UnknownKey,
-        SignError::Overloaded(_) | SignError::Lost(Lost::Expired) => Outcome::Shed,
+        SignError::Overloaded(_)
+        | SignError::Lost(Lost::Expired)
+        | SignError::NotCleared(NotCleared::Unavailable(Unavailable::QueueFull)) => Outcome::Shed,
         SignError::NotCleared(NotCleared::Refused(_)) => Outcome::Refused,
         SignError::NotCleared(_)
         | SignError::Lost(Lost::Unfinished)

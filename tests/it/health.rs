@@ -179,6 +179,9 @@ async fn the_extension_endpoint_signs_the_text_as_it_came_and_only_behind_its_fl
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{bad}");
         assert_eq!(answer.json(), json!({ "error": "Bad Request" }));
     }
+    let large = body.replace("\"x\"", &format!("\"{}\"", "x".repeat(64 << 10)));
+    let answer = on.client.send(Method::POST, &path, &[], large).await.unwrap();
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     let unknown = "/api/v1/eth2/ext/sign/0x1234";
     let answer = on.client.send(Method::POST, unknown, &[], body).await.unwrap();
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
@@ -198,4 +201,31 @@ async fn hosts_and_origins_that_are_not_on_the_list_get_403() {
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     assert_eq!(answer.text(), "CORS Rejected - Invalid origin");
     assert_eq!(send(&[("host", "LOCALHOST:1")]).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_access_log_has_one_line_per_request_with_status_and_size() {
+    let signer = SignerOptions::with_interop_keys(1)
+        .root("--access-logs-enabled=true")
+        .start()
+        .await
+        .unwrap();
+    let agent = [("user-agent", "a \"test\""), ("host", "localhost")];
+    signer.client.send(Method::GET, "/no?x=1", &agent, Bytes::new()).await.unwrap();
+    let log = signer.options.log();
+    let line = log.lines().find(|line| line.contains("/no?x=1")).unwrap();
+    assert!(line.contains("127.0.0.1 - - ["), "{line}");
+    assert!(line.ends_with("\"GET /no?x=1 HTTP/1.1\" 404 53 \"-\" \"a 'test'\""), "{line}");
+    assert!(line.contains("WARN"), "{line}");
+}
+
+#[tokio::test]
+async fn the_log_says_which_key_slashing_protection_refused_and_why() {
+    let signer = SignerOptions::with_interop_keys(1).start().await.unwrap();
+    let key = key_files::public_key(0);
+    signer.client.sign(&key, &requests::attestation(5, 6, 1)).await.unwrap().signature();
+    signer.client.sign(&key, &requests::attestation(5, 6, 2)).await.unwrap();
+    let log = signer.options.log();
+    let line = log.lines().find(|line| line.contains("refused a request")).unwrap();
+    assert!(line.contains(&key) && line.contains("double vote"), "{line}");
 }

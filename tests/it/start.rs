@@ -58,6 +58,27 @@ async fn a_busy_port_is_named() {
 }
 
 #[tokio::test]
+async fn a_busy_metrics_port_is_named() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = holder.local_addr().unwrap();
+    let options = SignerOptions::with_interop_keys(1);
+    let ended = options
+        .run_alone(&[
+            "--metrics-enabled".to_owned(),
+            format!("--metrics-port={}", address.port()),
+            "--http-listen-port=0".to_owned(),
+            format!("--data-path={}", options.data_folder().display()),
+            format!("--key-config-path={}", options.key_folder().display()),
+            "eth2".to_owned(),
+        ])
+        .await
+        .unwrap();
+    assert_eq!(ended.code, Some(1), "{}", ended.output);
+    assert!(ended.output.contains(&address.to_string()), "{}", ended.output);
+    assert!(ended.output.contains("--metrics-port"), "{}", ended.output);
+}
+
+#[tokio::test]
 async fn a_second_signer_on_the_same_database_is_turned_away() {
     let first = SignerOptions::with_interop_keys(1).start().await.unwrap();
     let database = first.options.data_folder().join("slashing-protection.sqlite");

@@ -4,8 +4,10 @@ pub mod binary;
 pub mod fixtures;
 pub mod http_client;
 pub mod key_files;
+pub mod raw_http;
 pub mod requests;
 pub mod signer;
 
 pub use http_client::{Answer, HttpClient};
+pub use raw_http::RawConnection;
 pub use signer::{Signer, SignerOptions};

@@ -36,7 +36,12 @@ pub struct SignerOptions {
     /// A program with its arguments that takes the signer's command line as further arguments and
     /// becomes the signer by `exec`.
     pub wrapper: Vec<String>,
+    /// The copy of the binary that [`NOBODY`] runs, where the process must not be root's.
+    unprivileged: Option<PathBuf>,
 }
+
+/// User and group without any rights, by the convention of Linux.
+const NOBODY: u32 = 65534;
 
 impl SignerOptions {
     /// A signer with an empty key folder and an empty data folder.
@@ -54,6 +59,7 @@ impl SignerOptions {
             eth2: Vec::new(),
             environment: Vec::new(),
             wrapper: Vec::new(),
+            unprivileged: None,
         }
     }
 
@@ -77,6 +83,23 @@ impl SignerOptions {
     #[must_use]
     pub fn root(mut self, option: impl Into<String>) -> Self {
         self.root.push(option.into());
+        self
+    }
+
+    /// Makes permissions count: root may read every file, so that a signer that root starts gets
+    /// another user, who owns all that is in [`Self::folder`] by now.
+    ///
+    /// # Panics
+    /// When the folder can't be given away.
+    #[must_use]
+    pub fn unprivileged(mut self) -> Self {
+        if rustix::process::geteuid().is_root() {
+            // The build folder may be closed to others.
+            let binary = self.folder.path().join("signer-server");
+            std::fs::copy(signer_binary(), &binary).expect("a copy of the binary");
+            give_away(self.folder.path()).expect("root may give files away");
+            self.unprivileged = Some(binary);
+        }
         self
     }
 
@@ -118,8 +141,12 @@ impl SignerOptions {
 
     fn command(&self, arguments: &[String]) -> Result<Command> {
         let log = File::options().create(true).append(true).open(self.log_file())?;
-        let mut words = self.wrapper.iter().map(OsStr::new).chain([signer_binary().as_os_str()]);
+        let binary = self.unprivileged.as_deref().unwrap_or_else(|| signer_binary());
+        let mut words = self.wrapper.iter().map(OsStr::new).chain([binary.as_os_str()]);
         let mut command = Command::new(words.next().context("a program")?);
+        if self.unprivileged.is_some() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
         command
             .args(words)
             .args(arguments)
@@ -166,17 +193,36 @@ impl SignerOptions {
         self.run_alone(&self.arguments()).await
     }
 
+    /// Starts the binary with these arguments alone. Killed when dropped.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn spawn_alone(&self, arguments: &[String]) -> Result<Child> {
+        self.command(arguments)?.spawn().context("starting the signer")
+    }
+
     /// Runs the binary with these arguments alone, where it is expected to end by itself.
     ///
     /// # Errors
     /// When it can't be started or keeps running.
     pub async fn run_alone(&self, arguments: &[String]) -> Result<Ended> {
-        let mut process = self.command(arguments)?.spawn().context("starting the signer")?;
+        let mut process = self.spawn_alone(arguments)?;
         let status = tokio::time::timeout(START_PATIENCE, process.wait())
             .await
             .with_context(|| format!("the signer kept running:\n{}", self.log()))??;
         Ok(Ended { code: status.code(), output: self.log() })
     }
+}
+
+/// Makes [`NOBODY`] the owner of a file, or of a folder and what is in it.
+fn give_away(path: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY))?;
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            give_away(&entry?.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// How a process ended.
@@ -213,8 +259,16 @@ impl Signer {
     ///
     /// # Errors
     /// When it does not end in time.
-    pub async fn stop(mut self) -> Result<(Option<i32>, SignerOptions)> {
+    pub async fn stop(self) -> Result<(Option<i32>, SignerOptions)> {
         self.signal(rustix::process::Signal::TERM)?;
+        self.ended().await
+    }
+
+    /// Waits until the process has ended after a signal, and gives its exit code and the folders.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn ended(mut self) -> Result<(Option<i32>, SignerOptions)> {
         let status = tokio::time::timeout(STOP_PATIENCE, self.process.wait())
             .await
             .context("the signer did not stop")??;

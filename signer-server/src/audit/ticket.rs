@@ -114,6 +114,11 @@ impl Ticket {
         }
     }
 
+    /// The key, as far as it is known.
+    pub fn key(&self) -> Option<PublicKey> {
+        self.entry.as_ref().and_then(|entry| entry.key)
+    }
+
     /// The row's id.
     pub fn id(&self) -> i64 {
         self.entry.as_ref().map_or(0, |entry| entry.id)

@@ -156,6 +156,9 @@ fn invocation(
         scheduler: SchedulerConfig::from_values(&values)?,
         limits: LimitsConfig::from_values(&values)?,
     };
+    if command == Command::Sign {
+        config.network.check(&values)?;
+    }
     Ok(Invocation { command, config, warnings })
 }
 

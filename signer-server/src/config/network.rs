@@ -1,6 +1,6 @@
 //! Which chain the keys sign for.
 
-use signer_client::wire::Epoch;
+use signer_client::wire::{Epoch, Fork};
 
 use super::{
     error::ParameterError,
@@ -10,6 +10,10 @@ use super::{
         ELECTRA_FORK_EPOCH, FULU_FORK_EPOCH, NETWORK,
     },
     values::Values,
+};
+use crate::{
+    duty::{Network, NetworkError},
+    telemetry::logs::with_causes,
 };
 
 /// The network.
@@ -47,5 +51,33 @@ impl NetworkConfig {
                 fulu: epoch(&FULU_FORK_EPOCH)?,
             },
         })
+    }
+
+    /// The network that these options describe. Reads its file, when it has one.
+    pub fn load(&self) -> Result<Network, NetworkError> {
+        let mut network = Network::by_name_or_file(&self.network)?;
+        let overrides = &self.fork_epoch_overrides;
+        for (fork, epoch) in [
+            (Fork::Altair, overrides.altair),
+            (Fork::Bellatrix, overrides.bellatrix),
+            (Fork::Capella, overrides.capella),
+            (Fork::Deneb, overrides.deneb),
+            (Fork::Electra, overrides.electra),
+            (Fork::Fulu, overrides.fulu),
+        ] {
+            if let Some(epoch) = epoch {
+                network.override_fork_epoch(fork, epoch)?;
+            }
+        }
+        network.check_fork_order()?;
+        Ok(network)
+    }
+
+    /// Refuses a network that can't be loaded, so that the mistake counts as one in the options.
+    pub(super) fn check(&self, values: &Values) -> Result<(), ParameterError> {
+        match self.load() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(values.invalid(&NETWORK, with_causes(&error))),
+        }
     }
 }

@@ -110,13 +110,25 @@ pub(super) async fn unknown_path() -> Response {
 
 /// The answer when a route panicked. What it panicked with may hold anything, so it is not told.
 pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
-    tracing::error!("a request handler panicked");
     text(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::{Router, body::to_bytes, routing::get};
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_a_route_is_a_500_that_does_not_tell_its_message() {
+        let route = get(|| async { panic!("a secret") as StatusCode });
+        let router = Router::new().route("/", route).layer(CatchPanicLayer::custom(panicked));
+        let response = router.oneshot(http::Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(to_bytes(response.into_body(), 99).await.unwrap(), "internal error");
+    }
 
     #[test]
     fn every_refusal_has_the_status_that_clients_read_rightly() {

@@ -92,10 +92,19 @@ impl SourceLoad<'_> {
 
     fn report(&mut self) -> SourceReport {
         let source = self.source.id();
+        // Deleting the last file is a wish that must be heard, since its validator may run
+        // elsewhere from now on. A lost mount looks the same, and nobody wished for that.
+        if self.records.is_empty() && self.previous.is_some_and(|previous| !previous.is_empty()) {
+            tracing::warn!(
+                source = source.as_str(),
+                folder = %self.source.directory().display(),
+                "this folder had key files and has none now; if it is a mount, check that it is there"
+            );
+        }
         self.errors.sort_by(|first, second| first.path.cmp(&second.path));
         let errors = std::mem::take(&mut self.errors);
         for error in &errors {
-            tracing::error!(source = source.as_str(), "cannot load {error}");
+            tracing::error!(source = source.as_str(), "keys not loaded: {error}");
         }
         let keys_loaded = self.records.values().map(|record| record.keys.len()).sum();
         tracing::info!(
@@ -145,12 +154,16 @@ impl Loader {
         let snapshot = Snapshot::new(
             states.into_iter().map(|state| (state.source.id(), state.records)).collect(),
         );
-        LoadOutcome {
-            added: snapshot.public_keys_beyond(previous),
-            removed: previous.public_keys_beyond(&snapshot),
-            snapshot,
-            reports,
+        let added = snapshot.public_keys_beyond(previous);
+        let removed = previous.public_keys_beyond(&snapshot);
+        if !removed.is_empty() {
+            tracing::warn!(
+                removed = removed.len(),
+                left = snapshot.public_keys().len(),
+                "keys are no longer signed with: no key file has them any more"
+            );
         }
+        LoadOutcome { snapshot, added, removed, reports }
     }
 
     /// Reads the files that have changed. The others go to their source's records at once.

@@ -1,15 +1,9 @@
 //! One client connection: HTTP/1.1, or HTTP/2 in clear text by prior knowledge. An `Upgrade: h2c`
 //! header is ignored, as RFC 9113 allows: the connection stays at HTTP/1.1.
+//!
+//! A client that closes its side, even only for writing, has gone: its requests are dropped.
 
-use std::{
-    net::SocketAddr,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::{Router, body::Body};
 use hyper::body::Incoming;
@@ -17,17 +11,27 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
+use tokio::{net::TcpStream, time::Instant};
 use tower::ServiceExt;
 
+use super::{Shutdown, activity::Activity};
 use crate::http::normalise_path;
 
 /// Streams that one HTTP/2 connection may have open: Go opens a second connection above it.
 const MAX_CONCURRENT_STREAMS: u32 = 4096;
 
+/// What is read of an HTTP/1.1 connection at a time, in bytes. A head that is not complete after
+/// that, or at most after twice as much, is refused.
+const READ_BUFFER_BYTES: usize = 64 << 10;
+
 /// How long a connection without an idle timeout sleeps between two looks at it.
 const NEVER: Duration = Duration::from_hours(24);
+
+/// How long an idle connection stays open at a shutdown, for a request that is on its way.
+const LAST_CALL: Duration = Duration::from_millis(250);
+
+/// How long a client may take to end a connection that is closing and carries no request.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// Who is at the other end of a connection. Every request carries it as an extension.
 #[derive(Clone, Copy, Debug)]
@@ -36,46 +40,15 @@ pub struct Peer {
     pub address: SocketAddr,
 }
 
-/// How long a connection has carried no request.
-struct Activity {
-    opened: Instant,
-    running: AtomicUsize,
-    last_end_ms: AtomicU64,
-}
-
-impl Activity {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            opened: Instant::now(),
-            running: AtomicUsize::new(0),
-            last_end_ms: AtomicU64::new(0),
-        })
-    }
-
-    fn request(self: &Arc<Self>) -> Running {
-        self.running.fetch_add(1, Ordering::Relaxed);
-        Running(self.clone())
-    }
-
-    /// Zero while a request runs.
-    fn idle_for(&self) -> Duration {
-        if self.running.load(Ordering::Relaxed) > 0 {
-            return Duration::ZERO;
-        }
-        let last_end = Duration::from_millis(self.last_end_ms.load(Ordering::Relaxed));
-        self.opened.elapsed().saturating_sub(last_end)
-    }
-}
-
-/// A request in flight; ends when dropped.
-struct Running(Arc<Activity>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let since_opened = u64::try_from(self.0.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.last_end_ms.store(since_opened, Ordering::Relaxed);
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
-    }
+/// Where a connection is in its life.
+#[derive(Clone, Copy)]
+enum Phase {
+    /// Requests may come.
+    Open,
+    /// The signer shuts down: one more request may come.
+    LastCall { until: Instant },
+    /// Running requests end, no more may come.
+    Closing { since: Instant },
 }
 
 /// Serves one connection until the client closes it, it has been idle for too long, or the signer
@@ -85,7 +58,7 @@ pub(super) async fn serve(
     peer: SocketAddr,
     router: Router,
     idle_timeout: Option<Duration>,
-    shutdown: CancellationToken,
+    shutdown: Shutdown,
 ) {
     // Answers are small: waiting to fill a segment would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
@@ -100,19 +73,27 @@ pub(super) async fn serve(
             async move {
                 let mut request = normalise_path(request.map(Body::new));
                 request.extensions_mut().insert(Peer { address: peer });
-                let response = router.oneshot(request).await;
+                let response: Result<_, Infallible> = router.oneshot(request).await;
                 drop(running);
                 response
             }
         })
     };
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(idle_timeout);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(idle_timeout)
+        .max_buf_size(READ_BUFFER_BYTES);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_CONCURRENT_STREAMS);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut closing = false;
+    let mut phase = Phase::Open;
     loop {
-        let idle_left = idle_timeout.unwrap_or(NEVER).saturating_sub(activity.idle_for());
+        let wait = match phase {
+            Phase::Open => idle_timeout.unwrap_or(NEVER).saturating_sub(activity.idle_for()),
+            Phase::LastCall { until } => until.saturating_duration_since(Instant::now()),
+            Phase::Closing { since } => CLOSING.saturating_sub(quiet_for(&activity, since)),
+        };
         tokio::select! {
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
@@ -120,16 +101,27 @@ pub(super) async fn serve(
                 }
                 return;
             }
-            () = shutdown.cancelled(), if !closing => {
-                connection.as_mut().graceful_shutdown();
-                closing = true;
+            () = shutdown.cut.cancelled() => return,
+            () = shutdown.drain.cancelled(), if matches!(phase, Phase::Open) => {
+                phase = Phase::LastCall { until: Instant::now() + LAST_CALL };
             }
-            () = tokio::time::sleep(idle_left.max(Duration::from_millis(10))), if !closing => {
-                if idle_timeout.is_some_and(|timeout| activity.idle_for() >= timeout) {
-                    connection.as_mut().graceful_shutdown();
-                    closing = true;
-                }
-            }
+            () = activity.request_began(), if matches!(phase, Phase::LastCall { .. }) => {}
+            () = tokio::time::sleep(wait.max(Duration::from_millis(10))) => {}
+        }
+        let is_over = match phase {
+            Phase::Open => idle_timeout.is_some_and(|timeout| activity.idle_for() >= timeout),
+            Phase::LastCall { until } => activity.is_running() || Instant::now() >= until,
+            Phase::Closing { since } if quiet_for(&activity, since) >= CLOSING => return,
+            Phase::Closing { .. } => false,
+        };
+        if is_over {
+            connection.as_mut().graceful_shutdown();
+            phase = Phase::Closing { since: Instant::now() };
         }
     }
+}
+
+/// How long a closing connection has carried no request.
+fn quiet_for(activity: &Activity, closing_since: Instant) -> Duration {
+    activity.idle_for().min(closing_since.elapsed())
 }

@@ -1,7 +1,20 @@
 //! From a TCP port to requests: the accept loop, idle connections, and the drain at the end.
 
+mod activity;
 mod connection;
+mod descriptors;
 mod server;
 
 pub use connection::Peer;
+pub use descriptors::allow_many_connections;
 pub use server::{ListenError, Listener, OpenListener, serve};
+use tokio_util::sync::CancellationToken;
+
+/// How ports and their connections are told to end.
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown {
+    /// No new connections; those that are open end with their running requests.
+    pub drain: CancellationToken,
+    /// Connections end now, whatever they carry.
+    pub cut: CancellationToken,
+}

@@ -6,10 +6,10 @@ use std::{
 };
 
 use axum::Router;
-use tokio::net::{TcpListener, TcpSocket};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_util::task::TaskTracker;
 
-use super::connection;
+use super::{Shutdown, connection};
 
 /// Connections that the kernel may hold before they are accepted. A validator client opens
 /// hundreds at once when a slot's attestations are due.
@@ -67,12 +67,7 @@ impl Listener {
     ) -> Result<Self, ListenError> {
         let unknown =
             |source| ListenError::UnknownHost { host: host.to_owned(), option_host, source };
-        let address = (host, port)
-            .to_socket_addrs()
-            .map_err(|source| unknown(Some(source)))?
-            .next()
-            .ok_or_else(|| unknown(None))?;
-        let take = || {
+        let take = |address: SocketAddr| {
             let socket =
                 if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
             socket.set_reuseaddr(true)?;
@@ -80,7 +75,15 @@ impl Listener {
             let address = socket.local_addr()?;
             Ok(Self { socket, address, option_port })
         };
-        take().map_err(|source| ListenError::Bind { address, option_port, source })
+        // `localhost` may mean an IPv6 address first, on a machine that has no IPv6.
+        let mut refusal = unknown(None);
+        for address in (host, port).to_socket_addrs().map_err(|source| unknown(Some(source)))? {
+            match take(address) {
+                Ok(listener) => return Ok(listener),
+                Err(source) => refusal = ListenError::Bind { address, option_port, source },
+            }
+        }
+        Err(refusal)
     }
 
     /// Lets connections in. Needs the runtime.
@@ -108,31 +111,58 @@ pub async fn serve(
     listener: OpenListener,
     router: Router,
     idle_timeout: Option<Duration>,
-    shutdown: CancellationToken,
+    shutdown: Shutdown,
 ) {
     let connections = TaskTracker::new();
+    let spawn = |stream: TcpStream, peer: SocketAddr| {
+        // A client of IPv4 looks like one of IPv6 to a port that serves both.
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let (router, shutdown) = (router.clone(), shutdown.clone());
+        connections.spawn(connection::serve(stream, peer, router, idle_timeout, shutdown));
+    };
+    let mut is_failing = false;
     loop {
         let accepted = tokio::select! {
-            () = shutdown.cancelled() => break,
+            () = shutdown.drain.cancelled() => break,
             accepted = listener.0.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
-                connections.spawn(connection::serve(
-                    stream,
-                    peer,
-                    router.clone(),
-                    idle_timeout,
-                    shutdown.clone(),
-                ));
+                is_failing = false;
+                spawn(stream, peer);
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                // One line for a row of failures, not one for each.
+                if !is_failing {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                }
+                is_failing = true;
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
-    drop(listener);
+    if let Err(error) = accept_waiting(listener, spawn) {
+        tracing::warn!(%error, "connections that waited to be accepted were turned away");
+    }
     connections.close();
     connections.wait().await;
+}
+
+/// Accepts what the kernel has already promised clients, who may have sent their request by now,
+/// and closes the port.
+fn accept_waiting(
+    listener: OpenListener,
+    spawn: impl Fn(TcpStream, SocketAddr),
+) -> std::io::Result<()> {
+    let listener = listener.0.into_std()?;
+    loop {
+        match listener.accept() {
+            Ok((stream, peer)) => {
+                stream.set_nonblocking(true)?;
+                spawn(TcpStream::from_std(stream)?, peer);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
 }

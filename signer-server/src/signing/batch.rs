@@ -18,6 +18,7 @@ use crate::{
     duty::{Duty, DutyType},
     keys::parse_identifier,
     scheduler::{Completed, Lost, Overloaded},
+    telemetry::metrics::RequestTimer,
 };
 
 /// The body of a batch request.
@@ -90,6 +91,7 @@ struct Part {
     identifier: String,
     public_key: PublicKey,
     ticket: Ticket,
+    timer: RequestTimer,
 }
 
 /// Whether the object of a type is the same for every validator that signs it.
@@ -143,10 +145,12 @@ impl SigningService {
         match self.read_batch(body, max_keys) {
             Ok((duty, keys)) => self.sign_all(client, &duty, keys, arrival).await,
             Err(error) => {
-                let mut ticket = self.audit.begin(client, "");
+                let (mut ticket, mut timer) = (self.audit.begin(client, ""), self.timer(arrival));
                 if let BatchError::Type(duty_type) = &error {
                     ticket.name_type(Some(*duty_type));
+                    timer.name_type(Some(*duty_type));
                 }
+                timer.finish(Outcome::Malformed);
                 ticket.finish(Outcome::Malformed, Some(error.to_string()));
                 Err(error)
             }
@@ -200,7 +204,9 @@ impl SigningService {
                 ticket.take_room(&mut room);
                 ticket.name_key(&public_key);
                 ticket.describe(duty);
-                Part { identifier, public_key, ticket }
+                let mut timer = self.timer(arrival);
+                timer.name_type(Some(duty.duty_type));
+                Part { identifier, public_key, ticket, timer }
             })
             .collect();
 
@@ -213,7 +219,7 @@ impl SigningService {
                 for part in parts {
                     let shed = Err(SignError::Overloaded(overloaded));
                     // Its audit row and metrics are what matters; the batch is refused as one.
-                    drop(self.close(part.ticket, Some(duty.duty_type), arrival.at, shed));
+                    drop(Self::close(part.ticket, part.timer, shed));
                 }
                 return Err(overloaded.into());
             }
@@ -242,14 +248,14 @@ impl SigningService {
             let outcome = key.map_or(Err(Lost::Unfinished), |_| {
                 signatures.next().unwrap_or(Err(Lost::Unfinished))
             });
-            let Part { identifier, mut ticket, .. } = part;
+            let Part { identifier, mut ticket, timer, .. } = part;
             let result = verdict.and_then(|cleared| {
                 let Completed { value, queued, ran } = outcome?;
                 ticket.waited_in_queue(queued);
                 ticket.spent_signing(ran);
                 Ok(Signed { signature: value.open(&cleared)?, is_repeat: cleared.is_repeat() })
             });
-            let result = self.close(ticket, Some(duty.duty_type), arrival.at, result);
+            let result = Self::close(ticket, timer, result);
             BatchItem { identifier, result }
         });
         Ok(items.collect())

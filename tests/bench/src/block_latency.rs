@@ -27,6 +27,8 @@ use crate::{
 
 /// Selection proofs of one flood.
 const PROOFS: u64 = 5_000;
+/// Time that a flood is given to arrive.
+const ARRIVAL: Duration = Duration::from_millis(200);
 /// HTTP/2 connections that carry the flood.
 const FLOOD_CONNECTIONS: u64 = 4;
 
@@ -80,13 +82,12 @@ async fn under_flood(address: SocketAddr, turn: u64) -> Result<Vec<Duration>> {
     proposer.slot += turn * 10_000;
     let answered = Arc::new(AtomicUsize::new(0));
     let mut proofs = flood(address, turn, &answered);
-    while answered.load(Ordering::Relaxed) == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    let mut latencies = Vec::new();
+    // Long enough for the flood to arrive, much shorter than it takes to sign it.
+    tokio::time::sleep(ARRIVAL).await;
+    let mut latencies = vec![proposer.propose().await?];
     while answered.load(Ordering::Relaxed) < (PROOFS * 9 / 10) as usize {
-        latencies.push(proposer.propose().await?);
         tokio::time::sleep(Duration::from_millis(5)).await;
+        latencies.push(proposer.propose().await?);
     }
     while let Some(proof) = proofs.join_next().await {
         proof??;

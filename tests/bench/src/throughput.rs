@@ -29,10 +29,6 @@ async fn signer() -> Result<Signer> {
     SignerOptions::with_interop_keys(KEYS).start().await
 }
 
-fn single(key: &str, body: &serde_json::Value) -> Vec<u8> {
-    load::request(&format!("/api/v1/eth2/sign/{key}"), &body.to_string())
-}
-
 /// One batch request for the selection proofs of all keys for one slot.
 pub(crate) async fn batch() -> Result<()> {
     let signer = signer().await?;
@@ -62,28 +58,26 @@ pub(crate) async fn batch() -> Result<()> {
 
 /// Every key attests once to the same vote, each in a request of its own.
 pub(crate) async fn burst() -> Result<()> {
-    let signer = signer().await?;
-    let (mut ours, mut raw) = (Vec::new(), Vec::new());
-    for turn in 0..TURNS as u64 {
-        raw.push(raw_loop::signatures_per_second());
-        let mut elapsed = 0.0;
-        let rounds = 3;
-        for round in 0..rounds {
-            let target = requests::EPOCH + turn * rounds + round;
-            let vote = requests::attestation(target - 1, target, 1);
-            let burst = (0..KEYS).map(|key| single(&key_files::public_key(key), &vote)).collect();
-            let started = Instant::now();
-            load::send_all(signer.client.address(), CONNECTIONS, burst).await?;
-            elapsed += started.elapsed().as_secs_f64();
-        }
-        ours.push((rounds * KEYS) as f64 / elapsed);
-    }
-    report("burst of single attestations, one vote (SQLite)", 1.2, ours, raw);
-    Ok(())
+    let same = |target, _key| requests::attestation(target - 1, target, 1);
+    attestations("burst of single attestations, one vote (SQLite)", 1.2, same).await
 }
 
 /// Single attestations that all differ, with slashing protection.
 pub(crate) async fn distinct() -> Result<()> {
+    let different = |target, key: u64| {
+        let mut vote = requests::attestation(target - 1, target, 1);
+        vote["attestation"]["index"] = key.to_string().into();
+        vote
+    };
+    attestations("single attestations, all different (SQLite)", 0.85, different).await
+}
+
+/// Bursts in which every key attests once, to the vote that `vote` makes of target epoch and key.
+async fn attestations(
+    name: &str,
+    must_reach: f64,
+    vote: impl Fn(u64, u64) -> serde_json::Value,
+) -> Result<()> {
     let signer = signer().await?;
     let (mut ours, mut raw) = (Vec::new(), Vec::new());
     for turn in 0..TURNS as u64 {
@@ -92,19 +86,17 @@ pub(crate) async fn distinct() -> Result<()> {
         let rounds = 3;
         for round in 0..rounds {
             let target = requests::EPOCH + turn * rounds + round;
-            let burst = (0..KEYS)
-                .map(|key| {
-                    let mut vote = requests::attestation(target - 1, target, 1);
-                    vote["attestation"]["index"] = key.to_string().into();
-                    single(&key_files::public_key(key), &vote)
-                })
-                .collect();
+            let single = |key| {
+                let path = format!("/api/v1/eth2/sign/{}", key_files::public_key(key));
+                load::request(&path, &vote(target, key).to_string())
+            };
+            let burst = (0..KEYS).map(single).collect();
             let started = Instant::now();
             load::send_all(signer.client.address(), CONNECTIONS, burst).await?;
             elapsed += started.elapsed().as_secs_f64();
         }
         ours.push((rounds * KEYS) as f64 / elapsed);
     }
-    report("single attestations, all different (SQLite)", 0.85, ours, raw);
+    report(name, must_reach, ours, raw);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::{
     super::{command_line, option::Scope, options},
-    assert_contains, error, read,
+    assert_contains, error, read, yaml_file,
 };
 
 #[test]
@@ -145,4 +145,21 @@ fn arguments_that_are_not_unicode_are_refused() {
     let exit = super::from_args(arguments, &|_| None).unwrap_err();
     assert_eq!(exit.code, 2);
     assert_contains(&exit.message, &["UTF-8"]);
+}
+
+#[test]
+fn a_network_that_cannot_be_used_is_a_parameter_error() {
+    let (_folder, file) = yaml_file("PRESET_BASE: nonsense\n");
+    for (network, reason) in [
+        ("nowhere", "unknown network \"nowhere\""),
+        ("ephemery", "save it and pass the path"),
+        ("https://example.org/config.yaml", "save it and pass the path"),
+        (file.to_str().unwrap(), "PRESET_BASE"),
+        ("mainnet --Xnetwork-fulu-fork-epoch=1", "fork"),
+    ] {
+        let text = error(&format!("--data-path d eth2 --network {network}"));
+        assert_contains(&text, &["--network (command line): ", reason]);
+    }
+    // The commands that only handle records need no network.
+    read("--data-path d eth2 --network nowhere export --to f").unwrap();
 }

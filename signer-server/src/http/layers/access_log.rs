@@ -1,13 +1,14 @@
 //! One line per request in the combined form of web servers, when asked for.
 
 use axum::{
+    body::{Body, HttpBody},
     extract::{Extension, Request},
     middleware::Next,
     response::Response,
 };
 use http::{
     HeaderMap,
-    header::{CONTENT_LENGTH, HeaderName, REFERER, USER_AGENT},
+    header::{HeaderName, REFERER, USER_AGENT},
 };
 
 use crate::{clock, listen::Peer};
@@ -27,7 +28,7 @@ pub(in crate::http) async fn write(
         peer.address.ip(),
         clock::now_rfc1123(),
         status.as_u16(),
-        header(response.headers(), &CONTENT_LENGTH),
+        size(response.body()),
     );
     if status.is_server_error() {
         tracing::error!(target: "access", "{line}");
@@ -37,6 +38,11 @@ pub(in crate::http) async fn write(
         tracing::info!(target: "access", "{line}");
     }
     response
+}
+
+/// Bytes of the body, as access logs write them. Its header is set later, by the connection.
+fn size(body: &Body) -> String {
+    body.size_hint().exact().map_or_else(|| "-".to_owned(), |bytes| bytes.to_string())
 }
 
 fn header(headers: &HeaderMap, name: &HeaderName) -> String {

@@ -23,8 +23,12 @@ pub(in crate::http) async fn check(
     reply::json(StatusCode::FORBIDDEN, &json!({ "message": "Host not authorized." }))
 }
 
-/// The host that a request names, without its port.
+/// The host that a request names, without its port. One that names two names none: what stands
+/// before this port may look at the other one.
 fn host_of<B>(request: &http::Request<B>) -> Option<&str> {
+    if request.headers().get_all(HOST).iter().nth(1).is_some() {
+        return None;
+    }
     // HTTP/2 carries the host as the authority of the address.
     let authority = request
         .uri()
@@ -71,5 +75,8 @@ mod tests {
         assert_eq!(host_of(&request("http://signer:9000/upcheck", None)), Some("signer"));
         assert_eq!(host_of(&request("/upcheck", None)), None);
         assert_eq!(host_of(&request("/upcheck", Some(""))), None);
+        let mut two = request("/upcheck", Some("localhost"));
+        two.headers_mut().append(HOST, http::HeaderValue::from_static("localhost"));
+        assert_eq!(host_of(&two), None);
     }
 }

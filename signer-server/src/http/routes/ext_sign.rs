@@ -21,6 +21,10 @@ use crate::{
     signing::{SignError, SigningService},
 };
 
+/// Longest text that is signed, in bytes. The whole text is hashed by a signing thread, for which a
+/// block may be waiting.
+const MAX_TEXT_BYTES: usize = 64 << 10;
+
 /// The only body that is signed. Its members are checked and then not used: the text is signed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +47,9 @@ pub(in crate::http) async fn post(
     Extension(peer): Extension<Peer>,
     RawBody(body): RawBody,
 ) -> Response {
+    if body.len() > MAX_TEXT_BYTES {
+        return reply::json(StatusCode::PAYLOAD_TOO_LARGE, &json!({ "error": "Body too large" }));
+    }
     let valid = serde_json::from_slice::<ProofOfValidation>(&body)
         .is_ok_and(|proof| proof.r#type.eq_ignore_ascii_case("PROOF_OF_VALIDATION"));
     if !valid {

@@ -1,8 +1,9 @@
 //! `POST /api/v1/eth2/sign/{identifier}`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
+    body::Bytes,
     extract::{Extension, Path, State, rejection::PathRejection},
     response::Response,
 };
@@ -13,7 +14,7 @@ use signer_client::wire::Signature;
 use crate::{
     http::{
         accept,
-        body::RawBody,
+        body::{RawBody, Unread},
         deadline, identity,
         reply::{self, Refused},
     },
@@ -33,15 +34,19 @@ pub(in crate::http) async fn post(
     identifier: Result<Path<String>, PathRejection>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
-    RawBody(body): RawBody,
+    body: Result<RawBody, Unread>,
 ) -> Response {
-    let limit = match deadline::limit(&headers) {
-        Ok(limit) => limit,
-        Err(message) => return Refused::Malformed.reply(&headers, message),
-    };
     // A segment that is no text can't name a key.
     let identifier = identifier.map(|Path(identifier)| identifier).unwrap_or_default();
-    match signing.sign(identity::client(peer), &identifier, &body, limit).await {
+    let client = identity::client(peer);
+    let (body, limit) = match whole(body, &headers) {
+        Ok(whole) => whole,
+        Err((refused, reason)) => {
+            signing.refuse_unread(client, &identifier, &reason);
+            return refused.reply(&headers, &reason);
+        }
+    };
+    match signing.sign(client, &identifier, &body, limit).await {
         Ok(signature) if accept::wants_json(&headers) => {
             reply::json(StatusCode::OK, &SignResponse { signature })
         }
@@ -49,6 +54,17 @@ pub(in crate::http) async fn post(
         Ok(signature) => reply::text(StatusCode::OK, signature.to_string()),
         Err(error) => refusal(&error).reply(&headers, &error.to_string()),
     }
+}
+
+/// What a signing request has beside its path: the body, and how long the client waits.
+pub(super) fn whole(
+    body: Result<RawBody, Unread>,
+    headers: &HeaderMap,
+) -> Result<(Bytes, Option<Duration>), (Refused, String)> {
+    let RawBody(body) = body.map_err(|unread| (unread.refused(), unread.to_string()))?;
+    let limit =
+        deadline::limit(headers).map_err(|message| (Refused::Malformed, message.to_owned()))?;
+    Ok((body, limit))
 }
 
 pub(super) fn refusal(error: &SignError) -> Refused {

@@ -14,8 +14,8 @@ use signer_client::wire::Signature;
 
 use crate::{
     http::{
-        body::RawBody,
-        deadline, identity,
+        body::{RawBody, Unread},
+        identity,
         reply::{self, Refused},
     },
     listen::Peer,
@@ -59,13 +59,17 @@ pub(in crate::http) async fn post(
     State(MaxBatchKeys(max_keys)): State<MaxBatchKeys>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
-    RawBody(body): RawBody,
+    body: Result<RawBody, Unread>,
 ) -> Response {
-    let limit = match deadline::limit(&headers) {
-        Ok(limit) => limit,
-        Err(message) => return Refused::Malformed.reply(&headers, message),
+    let client = identity::client(peer);
+    let (body, limit) = match super::sign::whole(body, &headers) {
+        Ok(whole) => whole,
+        Err((refused, reason)) => {
+            signing.refuse_unread(client, "", &reason);
+            return refused.reply(&headers, &reason);
+        }
     };
-    match signing.sign_batch(identity::client(peer), &body, max_keys, limit).await {
+    match signing.sign_batch(client, &body, max_keys, limit).await {
         Ok(items) => {
             let items: Vec<_> = items.into_iter().map(Item::from).collect();
             reply::json(StatusCode::OK, &items)

@@ -165,12 +165,17 @@ fn one_bad_file_among_many_is_reported_and_stops_nothing() {
         "zero.yaml: key definition at line 1: `privateKey` is not a BLS12-381 secret key",
         "alone.json: cannot read",
         "broken.json: not valid JSON at line 1, column 12",
-        "mismatch.json: wrong password",
+        "passwords/mismatch.txt: wrong password",
     ]) {
         assert!(text.contains(expected), "{text}\nlacks {expected}");
         assert!(!text.contains(&secret) && !text.contains("s3cret"), "{text}");
     }
     assert!(texts[3].contains("passwords/alone.txt"), "{}", texts[3]);
+    // Where the failed file is the one that the reason is about, it is named once.
+    for (text, name) in [(&texts[4], "broken.json"), (&texts[5], "mismatch.json")] {
+        let (shown, _) = text.split_once(" | ").unwrap();
+        assert_eq!(shown.matches(name).count(), 1, "{shown}");
+    }
 }
 
 #[test]
@@ -395,6 +400,7 @@ fn a_keystore_that_needs_more_memory_than_there_is_is_refused_before_it_starts()
     let needed = keystore.memory_bytes();
     let outcome = |available_bytes| {
         let material = KeyMaterial::Keystore {
+            password_file: PathBuf::from("password"),
             path: "k".into(),
             keystore: Box::new(Keystore::parse(keystore.to_json().as_bytes()).unwrap()),
             password: Password::new("a"),

@@ -66,6 +66,7 @@ impl KeySource for BulkKeystores {
         Ok(vec![KeyMaterial::Keystore {
             path: file.to_owned(),
             keystore: Box::new(keystore),
+            password_file,
             password,
         }])
     }

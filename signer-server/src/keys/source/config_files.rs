@@ -62,7 +62,7 @@ impl KeySource for ConfigFiles {
                 Definition::Keystore { keystore_file, password_file } => {
                     let keystore_file = self.directory.join(keystore_file);
                     let password_file = self.directory.join(password_file);
-                    materials.push(read_keystore(keystore_file, &password_file, watched)?);
+                    materials.push(read_keystore(keystore_file, password_file, watched)?);
                 }
                 Definition::Skipped { line, reason } => {
                     tracing::debug!(file = %file.display(), line, reason, "skipped a key definition");
@@ -75,7 +75,7 @@ impl KeySource for ConfigFiles {
 
 fn read_keystore(
     path: PathBuf,
-    password_file: &Path,
+    password_file: PathBuf,
     watched: &mut Vec<Watched>,
 ) -> Result<KeyMaterial, LoadFailure> {
     let json = files::read(&path, files::MAX_KEYSTORE_BYTES, watched)?;
@@ -85,13 +85,14 @@ fn read_keystore(
             return Err(LoadFailure::Keystore { path, source: Box::new(source) });
         }
     };
-    let content = files::read(password_file, files::MAX_PASSWORD_BYTES, watched)?;
-    let first_line = files::text(password_file, &content)?.split(['\n', '\r']).next();
+    let content = files::read(&password_file, files::MAX_PASSWORD_BYTES, watched)?;
+    let first_line = files::text(&password_file, &content)?.split(['\n', '\r']).next();
     match first_line {
         Some(line) if !line.trim().is_empty() => {
-            Ok(KeyMaterial::Keystore { path, keystore, password: Password::new(line) })
+            let password = Password::new(line);
+            Ok(KeyMaterial::Keystore { path, keystore, password_file, password })
         }
-        _ => Err(LoadFailure::BlankPassword { path: password_file.to_owned() }),
+        _ => Err(LoadFailure::BlankPassword { path: password_file }),
     }
 }
 

@@ -1,19 +1,31 @@
 //! Why keys could not be loaded. The texts give paths, fields, lines and columns, never a value
 //! from a file that may hold a secret.
 
-use std::{io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use crate::{bls::InvalidSecretKey, keys::keystore::KeystoreError};
 
-/// A file, or a folder as a whole, whose keys could not be loaded.
+/// A file, or a folder as a whole, whose keys could not be loaded. Its text names every file that
+/// is concerned, once.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {reason}", path.display())]
 pub struct LoadError {
     /// The key configuration file, the keystore, or the folder.
     pub path: PathBuf,
     /// Why.
     #[source]
     pub reason: LoadFailure,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.reason.path() != Some(&self.path) {
+            write!(formatter, "{}: ", self.path.display())?;
+        }
+        self.reason.fmt(formatter)
+    }
 }
 
 /// Why a file or a folder could not be loaded.
@@ -100,12 +112,22 @@ pub enum LoadFailure {
         /// What is wrong with it.
         source: InvalidSecretKey,
     },
-    /// A keystore can't be read or opened.
+    /// A file is not a keystore that can be used.
     #[error("keystore {}: {source}", path.display())]
     Keystore {
         /// The keystore.
         path: PathBuf,
         /// What is wrong with it.
+        source: Box<KeystoreError>,
+    },
+    /// A keystore can't be opened with the password that belongs to it.
+    #[error("keystore {} with the password in {}: {source}", path.display(), password_file.display())]
+    Locked {
+        /// The keystore.
+        path: PathBuf,
+        /// The file that the password came from.
+        password_file: PathBuf,
+        /// What is wrong.
         source: Box<KeystoreError>,
     },
     /// Opening a keystore would take more memory than there is.
@@ -121,6 +143,29 @@ pub enum LoadFailure {
     /// The work on the file stopped by a bug of this program.
     #[error("internal error while loading this file")]
     Panicked,
+}
+
+impl LoadFailure {
+    /// The file that the text names first.
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. }
+            | Self::NotAFile { path }
+            | Self::TooLarge { path, .. }
+            | Self::NotText { path }
+            | Self::BlankPassword { path }
+            | Self::Keystore { path, .. }
+            | Self::Locked { path, .. } => Some(path),
+            Self::Folder(_)
+            | Self::Yaml { .. }
+            | Self::MissingField { .. }
+            | Self::InvalidField { .. }
+            | Self::UnavailableType { .. }
+            | Self::RawKey { .. }
+            | Self::Memory { .. }
+            | Self::Panicked => None,
+        }
+    }
 }
 
 /// What is wrong with a place in a YAML file.

@@ -78,8 +78,8 @@ pub(super) trait KeySource: Send + Sync {
 pub(super) enum KeyMaterial {
     /// The secret key itself: 32 big-endian bytes, with the line on which it is defined.
     Raw { secret: Zeroizing<[u8; 32]>, line: u64 },
-    /// A keystore and its password.
-    Keystore { path: PathBuf, keystore: Box<Keystore>, password: Password },
+    /// A keystore and its password, with the files that they came from.
+    Keystore { path: PathBuf, keystore: Box<Keystore>, password_file: PathBuf, password: Password },
 }
 
 impl KeyMaterial {
@@ -100,9 +100,13 @@ impl KeyMaterial {
                 let public_key = secret_key.public_key();
                 Ok((secret_key, public_key))
             }
-            Self::Keystore { path, keystore, password } => keystore
-                .decrypt(&password)
-                .map_err(|source| LoadFailure::Keystore { path, source: Box::new(source) }),
+            Self::Keystore { path, keystore, password_file, password } => {
+                keystore.decrypt(&password).map_err(|source| LoadFailure::Locked {
+                    path,
+                    password_file,
+                    source: Box::new(source),
+                })
+            }
         }
     }
 }

@@ -9,6 +9,8 @@ use tracing::{
     field::{Field, Visit},
 };
 
+use super::causes::with_causes;
+
 /// An event with its surroundings.
 #[derive(Debug)]
 pub(super) struct Record {
@@ -91,14 +93,7 @@ impl Visit for Parts {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        let mut text = value.to_string();
-        let mut source = value.source();
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        self.add(field, text);
+        self.add(field, with_causes(value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

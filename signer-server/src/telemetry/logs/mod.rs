@@ -4,10 +4,12 @@
 //! own crates; other crates log from `INFO` up at most, because below that a library may print
 //! what it was given (headers, statements), and some of that is secret.
 
+mod causes;
 mod escape;
 mod event;
 mod layout;
 mod options;
+mod panics;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +27,11 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-pub use self::options::{LogFormat, LogLevel};
+pub use self::{
+    causes::with_causes,
+    options::{LogFormat, LogLevel},
+    panics::report_panics_without_values,
+};
 use self::{event::Record, layout::Surroundings};
 
 /// The targets that follow the chosen level: this library and binary, and the wire types.

@@ -2,7 +2,7 @@
 //!
 //! [`Metrics`] has a method for each thing that happens; the module where it happens calls it and
 //! knows nothing of names and labels. What a request does is counted where it ends
-//! ([`Metrics::request_finished`]), what a job does is counted by the pool, what a record costs is
+//! ([`RequestTimer`]), what a job does is counted by the pool, what a record costs is
 //! counted by slashing protection: so nothing is counted twice.
 
 mod category;
@@ -10,6 +10,7 @@ mod labels;
 mod names;
 mod page;
 mod process;
+mod request_timer;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use prometheus_client::{
 pub use self::{
     category::Category,
     labels::{KeySource, SlashingOperation},
+    request_timer::RequestTimer,
 };
 use self::{
     labels::{ByLabel, RequestType},
@@ -135,9 +137,14 @@ impl Metrics {
         }
     }
 
-    /// A request to the sign endpoint was answered, `took` after it arrived. `duty_type` is `None`
-    /// when the body was not readable that far.
-    pub fn request_finished(&self, duty_type: Option<DutyType>, outcome: Outcome, took: Duration) {
+    /// A request to the sign endpoint ended, `took` after it arrived. `duty_type` is `None` when the
+    /// body was not readable that far. Use [`RequestTimer`]: it forgets no request.
+    pub(super) fn request_finished(
+        &self,
+        duty_type: Option<DutyType>,
+        outcome: Outcome,
+        took: Duration,
+    ) {
         self.requests.get(duty_type).get(outcome).inc();
         self.request_duration.get(duty_type).observe(took.as_secs_f64());
         self.signing_duration.observe(took);

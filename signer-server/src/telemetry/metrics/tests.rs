@@ -1,4 +1,8 @@
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use regex::Regex;
 
@@ -153,6 +157,21 @@ fn refusals_for_other_reasons_have_their_own_counters() {
     assert_value(&page, "eth2_slashingprotection_prevented_signings_total", 0.0);
     assert_value(&page, r#"midslot_requests_total{type="UNKNOWN",outcome="malformed"}"#, 1.0);
     assert_value(&page, r#"midslot_requests_total{type="DEPOSIT",outcome="forbidden"}"#, 1.0);
+}
+
+#[test]
+fn a_request_whose_client_went_away_counts_as_abandoned() {
+    let metrics = Arc::new(metrics());
+    let mut answered = RequestTimer::start(Arc::clone(&metrics), Instant::now());
+    answered.name_type(Some(DutyType::Attestation));
+    answered.finish(Outcome::Signed);
+    let mut dropped = RequestTimer::start(Arc::clone(&metrics), Instant::now());
+    dropped.name_type(Some(DutyType::Attestation));
+    drop(dropped);
+    let page = metrics.render(&Category::ALL);
+    assert_value(&page, r#"midslot_requests_total{type="ATTESTATION",outcome="signed"}"#, 1.0);
+    assert_value(&page, r#"midslot_requests_total{type="ATTESTATION",outcome="abandoned"}"#, 1.0);
+    assert_value(&page, "signing_bls_signing_duration_count", 2.0);
 }
 
 #[test]
