@@ -33,11 +33,11 @@ pub struct SignerOptions {
     pub eth2: Vec<String>,
     /// Environment of the process, beside the inherited one.
     pub environment: Vec<(String, String)>,
-    /// The copy of the binary that [`NOBODY`] runs, where the process must not be root's.
-    unprivileged: Option<PathBuf>,
     /// A program with its arguments that takes the signer's command line as further arguments and
     /// becomes the signer by `exec`.
     pub wrapper: Vec<String>,
+    /// The copy of the binary that [`NOBODY`] runs, where the process must not be root's.
+    unprivileged: Option<PathBuf>,
 }
 
 /// User and group without any rights, by the convention of Linux.
@@ -58,8 +58,8 @@ impl SignerOptions {
             root: Vec::new(),
             eth2: Vec::new(),
             environment: Vec::new(),
-            unprivileged: None,
             wrapper: Vec::new(),
+            unprivileged: None,
         }
     }
 
