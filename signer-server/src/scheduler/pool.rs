@@ -187,9 +187,12 @@ impl Shared {
     }
 
     /// Moves the mean a sixteenth of the way. Two threads may overwrite each other: it is a guess.
+    ///
+    /// A job counts for at most twice the mean: a thread that lost its core for some milliseconds
+    /// says nothing about the jobs that wait, and must not have them refused as too late.
     fn note(&self, took: Duration) {
-        let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let mean_ns = self.mean_job_ns.load(Ordering::Relaxed);
+        let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).min(2 * mean_ns);
         self.mean_job_ns.store(mean_ns - mean_ns / 16 + took_ns / 16, Ordering::Relaxed);
     }
 }

@@ -115,6 +115,16 @@ async fn a_deadline_that_the_waiting_jobs_leave_no_time_for_is_refused_at_once()
 }
 
 #[tokio::test]
+async fn one_job_that_lost_its_core_does_not_refuse_the_next_thousand() {
+    let scheduler = start([100_000; 5]);
+    let slow = admit(&scheduler, Class::Block).unwrap();
+    slow.run(|| std::thread::sleep(Duration::from_millis(200))).finished().await.unwrap();
+    // 2,000 jobs of half a millisecond are one second; of 13 ms they would be 26.
+    let deadline = Instant::now() + Duration::from_secs(3);
+    assert!(scheduler.admit(Class::SelectionProof, 2_000, deadline).is_ok());
+}
+
+#[tokio::test]
 async fn a_batch_answers_in_order_and_a_block_overtakes_its_rest() {
     let (scheduler, release, _first) = busy_pool([8; 5]);
     let order = Arc::new(Mutex::new(Vec::new()));
