@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::{Context, Result};
 use axum::{Router, body::Bytes, routing::post};
+use http::StatusCode;
 use signer_server::{
     bls::SecretKey,
     duty::{self, Network},
@@ -20,11 +21,13 @@ pub(crate) async fn start() -> Result<SocketAddr> {
         async move {
             let duty = match duty::classify(&body, &network) {
                 Ok(duty) => duty,
-                Err(error) => return error.to_string(),
+                Err(error) => return Err((StatusCode::BAD_REQUEST, error.to_string())),
             };
             #[expect(clippy::disallowed_methods, reason = "this is what is measured")]
             let signature = tokio::task::spawn_blocking(move || key.sign(&duty.signing_root)).await;
-            signature.map_or_else(|error| error.to_string(), |signature| signature.to_string())
+            signature
+                .map(|signature| signature.to_string())
+                .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
         }
     };
     let router = Router::new().route("/api/v1/eth2/sign/{identifier}", post(sign));

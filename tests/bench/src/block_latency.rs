@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Result, anyhow, ensure};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
@@ -27,8 +27,6 @@ use crate::{
 
 /// Selection proofs of one flood.
 const PROOFS: u64 = 5_000;
-/// Time that a flood is given to arrive.
-const ARRIVAL: Duration = Duration::from_millis(200);
 /// HTTP/2 connections that carry the flood.
 const FLOOD_CONNECTIONS: u64 = 4;
 
@@ -67,7 +65,10 @@ fn flood(address: SocketAddr, turn: u64, answered: &Arc<AtomicUsize>) -> JoinSet
             let uri = format!("http://{address}/api/v1/eth2/sign/{}", key_files::public_key(0));
             proofs.spawn(async move {
                 let request = Request::post(uri).body(Full::new(Bytes::from(body)))?;
-                client.request(request).await?.into_body().collect().await?;
+                let response = client.request(request).await?;
+                let status = response.status();
+                let body = response.into_body().collect().await?.to_bytes();
+                ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
                 answered.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             });
@@ -76,21 +77,39 @@ fn flood(address: SocketAddr, turn: u64, answered: &Arc<AtomicUsize>) -> JoinSet
     proofs
 }
 
-/// Latencies of blocks that are proposed while the flood is being answered.
+/// Latencies of blocks that are proposed while the flood is being answered. The proposer has a
+/// thread and a runtime of its own: the flood keeps those of its senders busy.
 async fn under_flood(address: SocketAddr, turn: u64) -> Result<Vec<Duration>> {
-    let mut proposer = Proposer::new(address).await?;
-    proposer.slot += turn * 10_000;
     let answered = Arc::new(AtomicUsize::new(0));
+    let proposer = {
+        let answered = answered.clone();
+        std::thread::Builder::new().name("proposer".to_owned()).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(propose_until(address, turn, &answered))
+        })?
+    };
     let mut proofs = flood(address, turn, &answered);
-    // Long enough for the flood to arrive, much shorter than it takes to sign it.
-    tokio::time::sleep(ARRIVAL).await;
-    let mut latencies = vec![proposer.propose().await?];
-    while answered.load(Ordering::Relaxed) < (PROOFS * 9 / 10) as usize {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        latencies.push(proposer.propose().await?);
-    }
     while let Some(proof) = proofs.join_next().await {
         proof??;
+    }
+    proposer.join().map_err(|_| anyhow!("the proposer panicked"))?
+}
+
+/// Proposes from the first answered proof until nearly all are answered.
+async fn propose_until(
+    address: SocketAddr,
+    turn: u64,
+    answered: &AtomicUsize,
+) -> Result<Vec<Duration>> {
+    let mut proposer = Proposer::new(address).await?;
+    proposer.slot += turn * 10_000;
+    while answered.load(Ordering::Relaxed) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut latencies = Vec::new();
+    while answered.load(Ordering::Relaxed) < (PROOFS * 9 / 10) as usize {
+        latencies.push(proposer.propose().await?);
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Ok(latencies)
 }
