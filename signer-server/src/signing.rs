@@ -16,7 +16,7 @@ use crate::{
     bls::{PointCache, Sealed, WrongClearance},
     clock,
     duty::{self, Duty, DutyFailure, DutyType, Network},
-    keys::{Registry, parse_identifier},
+    keys::{LoadedKey, Registry, parse_identifier},
     scheduler::{
         Class, Lost, Overloaded, Scheduler,
         deadline::{self, SlotClock},
@@ -191,9 +191,7 @@ impl SigningService {
         deadline: Instant,
         ticket: &mut Ticket,
     ) -> Result<Signed, SignError> {
-        let key = parse_identifier(identifier)
-            .and_then(|public_key| self.registry.get(&public_key))
-            .ok_or(SignError::UnknownKey)?;
+        let key = self.key(identifier)?;
         let public_key = key.public_key();
         ticket.name_key(&public_key);
         let class = duty.duty_type.class();
@@ -210,6 +208,13 @@ impl SigningService {
         ticket.spent_signing(completed.ran);
         let signature = completed.value.open(&cleared)?;
         Ok(Signed { signature, is_repeat: cleared.is_repeat() })
+    }
+
+    /// The loaded key that an identifier names.
+    fn key(&self, identifier: &str) -> Result<Arc<LoadedKey>, SignError> {
+        parse_identifier(identifier)
+            .and_then(|public_key| self.registry.get(&public_key))
+            .ok_or(SignError::UnknownKey)
     }
 
     /// How long from its arrival a duty may be signed.
@@ -288,9 +293,7 @@ impl SigningService {
         text: &[u8],
         ticket: &mut Ticket,
     ) -> Result<Signature, SignError> {
-        let key = parse_identifier(identifier)
-            .and_then(|public_key| self.registry.get(&public_key))
-            .ok_or(SignError::UnknownKey)?;
+        let key = self.key(identifier)?;
         ticket.name_key(&key.public_key());
         ticket.wait_for_room(Class::Background).await;
         let deadline = Instant::now() + TEXT_LIFETIME;

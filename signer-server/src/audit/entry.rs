@@ -1,10 +1,6 @@
 //! One row of the audit trail.
 
-use std::{
-    net::IpAddr,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use serde::{Serialize, Serializer};
 use signer_client::wire::{Epoch, PublicKey, Root, Slot};
@@ -150,12 +146,6 @@ fn as_duty_name<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     duty_type.map(DutyType::name).serialize(serializer)
-}
-
-/// The wall clock in microseconds since 1970-01-01 UTC.
-pub(crate) fn unix_micros() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    micros(since_epoch.unwrap_or_default()).cast_signed()
 }
 
 /// Whole microseconds, below 2^63.

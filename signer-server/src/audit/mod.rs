@@ -27,7 +27,6 @@ mod ticket;
 
 pub(crate) use buffer::{Buffer, WRITE_BATCH};
 pub use buffer::{FLUSH_INTERVAL, Room, Writer};
-pub(crate) use entry::unix_micros;
 pub use entry::{Client, Entry, Outcome, UNCONFIRMED};
 pub use filter::{Filter, MAX_PAGE, Page};
 pub use ticket::Ticket;

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use signer_client::wire::PublicKey;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Buffer, Client, Entry, Outcome, Room, UNCONFIRMED, entry, unix_micros};
+use super::{Buffer, Client, Entry, Outcome, Room, UNCONFIRMED, entry};
 use crate::{
+    clock,
     duty::{Duty, DutyType, Position},
     scheduler::Class,
 };
@@ -34,7 +35,7 @@ impl Ticket {
             .filter(|identifier| !identifier.is_empty());
         let entry = Entry {
             id: buffer.next_id(),
-            received_at_us: unix_micros(),
+            received_at_us: clock::now_unix_micros(),
             instance: Arc::clone(buffer.instance()),
             client,
             key,

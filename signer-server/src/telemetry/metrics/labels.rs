@@ -56,37 +56,29 @@ impl Label for RequestType {
     }
 }
 
-impl Label for Class {
-    const NAME: &'static str = "class";
+/// A label whose type knows all its values and their names.
+macro_rules! named_label {
+    ($label:ident, $name:literal) => {
+        impl Label for $label {
+            const NAME: &'static str = $name;
 
-    fn all() -> Vec<Self> {
-        Self::ALL.to_vec()
-    }
+            fn all() -> Vec<Self> {
+                Self::ALL.to_vec()
+            }
 
-    fn index(self) -> usize {
-        self as usize
-    }
+            fn index(self) -> usize {
+                self as usize
+            }
 
-    fn text(self) -> &'static str {
-        self.name()
-    }
+            fn text(self) -> &'static str {
+                self.name()
+            }
+        }
+    };
 }
 
-impl Label for Outcome {
-    const NAME: &'static str = "outcome";
-
-    fn all() -> Vec<Self> {
-        Self::ALL.to_vec()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-
-    fn text(self) -> &'static str {
-        self.name()
-    }
-}
+named_label!(Class, "class");
+named_label!(Outcome, "outcome");
 
 macro_rules! label {
     ($label:ident, $name:literal, $($variant:ident => $text:literal,)*) => {

@@ -9,7 +9,7 @@ use super::{
     state::{KeyState, to_stored},
 };
 use crate::{
-    audit::unix_micros,
+    clock,
     slashing::{
         StoreError,
         refusal::Refusal,
@@ -140,7 +140,7 @@ async fn write<K: Kind>(
     pinned: Option<Root>,
 ) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let moved = K::write(&mut transaction, records, unix_micros()).await?;
+    let moved = K::write(&mut transaction, records, clock::now_unix_micros()).await?;
     let missing = (records.len() as u64).saturating_sub(moved);
     if missing > 0 {
         return Err(StoreError::StateMissing { missing });
