@@ -96,7 +96,7 @@ pub(super) fn multiples<const COUNT: usize>(first: &blst_p2) -> ([blst_p2_affine
         // SAFETY: all three are references to points of blst's own type; the result overlaps none
         // of the others.
         unsafe {
-            blst::blst_p2_add_or_double(&raw mut later[0], &raw const earlier[index - 1], first)
+            blst::blst_p2_add_or_double(&raw mut later[0], &raw const earlier[index - 1], first);
         };
     }
     let mut twice = blst_p2::default();

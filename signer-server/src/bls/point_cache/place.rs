@@ -68,7 +68,7 @@ impl Place {
         }
         let Some(mut unfinished) = self.unfinished.try_lock() else { return false };
         let builder = match mem::replace(&mut *unfinished, Unfinished::Done) {
-            Unfinished::NotBegun => Box::new(PointTableBuilder::new(point)),
+            Unfinished::NotBegun => PointTableBuilder::new(point),
             Unfinished::Begun(builder) => builder,
             Unfinished::Done => return false,
         };
@@ -78,7 +78,7 @@ impl Place {
                 true
             }
             Err(builder) => {
-                *unfinished = Unfinished::Begun(Box::new(builder));
+                *unfinished = Unfinished::Begun(builder);
                 false
             }
         }

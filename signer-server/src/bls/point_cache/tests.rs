@@ -239,8 +239,8 @@ fn random_lookups_from_many_threads() {
 }
 
 /// Signatures until a root that one thread signs has its table.
-const SIGNATURES_UNTIL_TABLE: u32 =
-    SIGNATURES_BEFORE_TABLE + (WINDOWS as u32).div_ceil(WINDOWS_AT_ONCE as u32);
+const SIGNATURES_UNTIL_TABLE: u64 =
+    SIGNATURES_BEFORE_TABLE as u64 + WINDOWS.div_ceil(WINDOWS_AT_ONCE) as u64;
 
 fn key(number: u64) -> SecretKey {
     SecretKey::from_bytes(&interop_secret_key(number)).unwrap()
@@ -250,8 +250,8 @@ fn key(number: u64) -> SecretKey {
 fn a_root_that_many_keys_sign_gets_a_table_and_the_same_signatures() {
     let cache = PointCache::new(4);
     let root = root(1);
-    for number in 0..u64::from(SIGNATURES_UNTIL_TABLE) + 20 {
-        assert_eq!(cache.has_table(&root), number >= u64::from(SIGNATURES_UNTIL_TABLE));
+    for number in 0..SIGNATURES_UNTIL_TABLE + 20 {
+        assert_eq!(cache.has_table(&root), number >= SIGNATURES_UNTIL_TABLE);
         let key = key(number);
         assert_eq!(cache.sign(&key, &root), key.sign(&root));
     }

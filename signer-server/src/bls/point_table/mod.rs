@@ -47,12 +47,12 @@ pub(super) struct PointTableBuilder {
 }
 
 impl PointTableBuilder {
-    pub(super) fn new(point: &MessagePoint) -> Self {
-        Self { windows: Vec::with_capacity(WINDOWS), next: *point.as_blst() }
+    pub(super) fn new(point: &MessagePoint) -> Box<Self> {
+        Box::new(Self { windows: Vec::with_capacity(WINDOWS), next: *point.as_blst() })
     }
 
     /// Makes the next `windows` windows. Gives the table once it is complete.
-    pub(super) fn advance(mut self, windows: usize) -> Result<PointTable, Self> {
+    pub(super) fn advance(mut self: Box<Self>, windows: usize) -> Result<PointTable, Box<Self>> {
         for _ in 0..windows.min(WINDOWS - self.windows.len()) {
             let (window, next) = curve::multiples(&self.next);
             self.windows.push(window);
