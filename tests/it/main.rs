@@ -23,3 +23,4 @@ mod shutdown;
 mod slashing;
 mod start;
 mod tolerance;
+mod web3signer_schema;

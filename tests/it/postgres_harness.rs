@@ -218,19 +218,16 @@ async fn nothing_is_left_after_the_end_of_a_cluster() {
     }
 }
 
-/// Names the file where [`hold_a_cluster`] says which cluster it holds.
+/// Makes a process of this test the one that is killed: names the file where it says which cluster
+/// it holds.
 const HELD_CLUSTER: &str = "MIDSLOT_TEST_HELD_CLUSTER";
 
-/// The other half of [`nothing_is_left_after_the_test_process_was_killed`], in a process of its own:
-/// without that test's file it has nothing to hold and only shows that its variable is not set.
-#[tokio::test]
-async fn hold_a_cluster() {
-    let Some(file) = std::env::var_os(HELD_CLUSTER) else { return };
+async fn hold_a_cluster(file: &Path) {
     let cluster = PostgresCluster::shared().await.unwrap();
-    let ids: Vec<_> = cluster.processes().unwrap();
+    let ids = cluster.processes().unwrap();
     let ids = ids.iter().map(|id| id.as_raw_nonzero().to_string()).collect::<Vec<_>>().join(" ");
     let folder = cluster.data_folder().parent().unwrap().display().to_string();
-    let fresh = Path::new(&file).with_extension("new");
+    let fresh = file.with_extension("new");
     std::fs::write(&fresh, format!("{folder}\n{ids}")).unwrap();
     std::fs::rename(fresh, file).unwrap();
     std::future::pending::<()>().await;
@@ -238,10 +235,13 @@ async fn hold_a_cluster() {
 
 #[tokio::test]
 async fn nothing_is_left_after_the_test_process_was_killed() {
+    if let Some(file) = std::env::var_os(HELD_CLUSTER) {
+        hold_a_cluster(Path::new(&file)).await;
+    }
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("held");
     let mut holder = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "postgres_harness::hold_a_cluster"])
+        .args(["--exact", "postgres_harness::nothing_is_left_after_the_test_process_was_killed"])
         .env(HELD_CLUSTER, &file)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -22,7 +22,7 @@ use super::{
     TestDatabase,
     binaries::Binaries,
     database::random_hex,
-    folder::{ClusterFolder, write_shared},
+    folder::{ClusterFolder, Place, write_shared},
     processes::{kill_all, processes_in, resume_all, stop_all},
 };
 
@@ -82,14 +82,28 @@ impl PostgresCluster {
         SHARED.get_or_try_init(Self::start).await
     }
 
-    /// Makes an empty cluster and starts its server.
+    /// Makes an empty cluster and starts its server. It lies in memory where there is enough of it,
+    /// else in the temporary folder.
     ///
     /// # Errors
     /// When there is no server on this machine, with what to install; when it can't be set up or
     /// does not come up, with what it printed.
     pub async fn start() -> Result<Self> {
+        Self::start_in(Place::Fast).await
+    }
+
+    /// As [`Self::start`], but never in memory, for what is about the disk: there every commit waits
+    /// for it.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_on_disk() -> Result<Self> {
+        Self::start_in(Place::Disk).await
+    }
+
+    async fn start_in(place: Place) -> Result<Self> {
         let binaries = Binaries::get().await?;
-        let folder = ClusterFolder::create()?;
+        let folder = ClusterFolder::create(place)?;
         let superuser_password = random_hex(16)?;
         initialise(binaries, &folder, &superuser_password).await?;
         let settings = [("max_connections", "300"), ("fsync", "on")];

@@ -11,6 +11,34 @@ use anyhow::{Context, Result, ensure};
 /// User and group without any rights, by the convention of Linux. PostgreSQL refuses to run as root.
 const NOBODY: u32 = 65534;
 
+/// Names the folder where clusters are made, ahead of any choice.
+const OVERRIDE: &str = "MIDSLOT_POSTGRES_FOLDER";
+/// A file system in memory: a process that crashes finds there what it would find on a disk.
+const MEMORY: &str = "/dev/shm";
+/// What must be free there, in bytes; a cluster takes 60 to 200 MB.
+const MEMORY_NEEDED: u64 = 4 << 30;
+
+/// Where a cluster lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In memory where there is enough, because a start or a new database costs hundreds of writes
+    /// that wait for the disk.
+    Fast,
+    /// In the temporary folder, for a test or figure that is about the disk.
+    Disk,
+}
+
+impl Place {
+    fn folder(self) -> PathBuf {
+        if let Some(folder) = std::env::var_os(OVERRIDE) {
+            return folder.into();
+        }
+        let has_memory = rustix::fs::statvfs(MEMORY)
+            .is_ok_and(|system| system.f_bavail.saturating_mul(system.f_frsize) >= MEMORY_NEEDED);
+        if self == Self::Fast && has_memory { MEMORY.into() } else { std::env::temp_dir() }
+    }
+}
+
 /// A private folder. Dropping it ends every process that works in its data folder and removes it;
 /// the end of this process, even by `kill -9`, does the same.
 #[derive(Debug)]
@@ -21,8 +49,8 @@ pub(super) struct ClusterFolder {
 
 impl ClusterFolder {
     /// Makes an empty folder that belongs to the user the server will run as.
-    pub(super) fn create() -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("midslot-pg-").tempdir()?;
+    pub(super) fn create(place: Place) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("midslot-pg-").tempdir_in(place.folder())?;
         if rustix::process::geteuid().is_root() {
             chown(folder.path(), Some(NOBODY), Some(NOBODY))?;
         }

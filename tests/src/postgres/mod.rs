@@ -12,8 +12,10 @@ mod database;
 mod folder;
 mod processes;
 mod proxy;
+mod web3signer;
 
 pub use backup::Backup;
 pub use cluster::PostgresCluster;
 pub use database::TestDatabase;
 pub use proxy::{CutProxy, Fault, Moment};
+pub use web3signer::{WEB3SIGNER_VERSION, Web3SignerWorker};
