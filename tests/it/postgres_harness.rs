@@ -275,7 +275,8 @@ async fn nothing_is_left_after_the_test_process_was_killed() {
 /// A row whose insertion is told by its parameter's bytes.
 const MARKED: i32 = 0x0BAD_CAFE;
 
-/// What comes of an insertion when this fault is armed: its answer within [`SILENCE`], and the rows.
+/// What comes of an insertion when this fault is armed: its answer, if any, and the
+/// rows before the link is open again.
 async fn insert_with(moment: Moment, fault: Fault) -> (Option<sqlx::Result<()>>, Vec<i32>) {
     let cluster = PostgresCluster::shared().await.unwrap();
     let database = database_with_row_1(cluster).await;
@@ -285,9 +286,10 @@ async fn insert_with(moment: Moment, fault: Fault) -> (Option<sqlx::Result<()>>,
     proxy.arm(&MARKED.to_be_bytes(), moment, fault);
     add_row(&mut connection, 2).await.unwrap();
     let mut insert = Box::pin(add_row(&mut connection, MARKED));
-    let answer = tokio::time::timeout(SILENCE, &mut insert).await.ok();
+    let patience = if fault == Fault::Stall { SILENCE } else { PATIENCE };
+    let answer = tokio::time::timeout(patience, &mut insert).await.ok();
     proxy.fired(1, PATIENCE).await.unwrap();
-    let again = tokio::time::timeout(SILENCE, PgConnection::connect(&url)).await;
+    let again = tokio::time::timeout(patience, PgConnection::connect(&url)).await;
     match fault {
         Fault::CutConnection => drop(again.unwrap().unwrap()),
         Fault::Cut => assert!(again.unwrap().is_err(), "the link is cut"),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 
-use super::{PostgresCluster, cluster::as_text, database::random_hex, folder::write_shared};
+use super::{PostgresCluster, database::random_hex, folder::write_shared, setup::as_text};
 
 /// The state of a cluster at one moment. Lies in the cluster's folder and goes with it.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     process::Child,
     sync::Arc,
     time::{Duration, Instant},
@@ -24,18 +24,11 @@ use super::{
     database::random_hex,
     folder::{ClusterFolder, Place, write_shared},
     processes::{kill_all, processes_in, resume_all, stop_all},
+    setup::{ATTEMPTS, SUPERUSER, free_port, initialise},
 };
 
 /// How long the server may take to start or to stop. Other tests run beside it.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// The superuser that `initdb` makes.
-const SUPERUSER: &str = "midslot_admin";
-/// Ports that no system gives to outgoing connections, so that one stays free while the server is
-/// down.
-const PORTS: std::ops::Range<u16> = 20_000..30_000;
-/// How many ports to try before giving up.
-const ATTEMPTS: u32 = 20;
-
 /// Where a cluster is reached, and how by its superuser.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -342,56 +335,6 @@ impl Drop for Postmaster {
         drop(self.0.kill());
         drop(self.0.wait());
     }
-}
-
-/// Makes the files of an empty cluster that reads [`ClusterFolder::settings_file`].
-async fn initialise(binaries: &Binaries, folder: &ClusterFolder, password: &str) -> Result<()> {
-    let password_file = folder.path().join("password");
-    write_shared(&password_file, password)?;
-    let (data, password_file) = (folder.data(), as_text(&password_file)?.to_owned());
-    let arguments = [
-        "--pgdata",
-        as_text(&data)?,
-        "--username",
-        SUPERUSER,
-        "--pwfile",
-        &password_file,
-        "--auth-local=trust",
-        "--auth-host=scram-sha-256",
-        "--encoding=UTF8",
-        "--locale=C",
-        // Files that a power loss may take: the machine's temporary folder goes with them.
-        "--no-sync",
-    ];
-    folder.run(&binaries.program("initdb"), &arguments).await?;
-    let settings = format!(
-        "listen_addresses = '127.0.0.1'\n\
-         unix_socket_directories = '{}'\n\
-         password_encryption = 'scram-sha-256'\n\
-         # In the folder, so that it goes with the folder.\n\
-         dynamic_shared_memory_type = 'mmap'\n\
-         include '{}'\n",
-        folder.path().display(),
-        folder.settings_file().display()
-    );
-    let file = data.join("postgresql.conf");
-    let text = std::fs::read_to_string(&file)?;
-    write_shared(&file, &(text + &settings))
-}
-
-pub(super) fn as_text(path: &Path) -> Result<&str> {
-    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
-}
-
-fn free_port() -> Result<u16> {
-    for _ in 0..ATTEMPTS {
-        let random = u16::from_str_radix(&random_hex(2)?, 16)?;
-        let port = PORTS.start + random % (PORTS.end - PORTS.start);
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    bail!("no free port between {} and {}", PORTS.start, PORTS.end);
 }
 
 /// Runs one or several statements that the harness has put together itself.

@@ -12,6 +12,7 @@ mod database;
 mod folder;
 mod processes;
 mod proxy;
+mod setup;
 mod web3signer;
 
 pub use backup::Backup;
