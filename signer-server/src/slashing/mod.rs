@@ -12,6 +12,7 @@
 mod cleared;
 mod database_url;
 mod error;
+pub(crate) mod interchange;
 mod lane;
 mod marker;
 mod protection;
@@ -22,7 +23,14 @@ mod store;
 pub use cleared::Cleared;
 pub use database_url::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
 pub use error::{CONFIRM_OPTION, NotCleared, OpenError, RegisterError, Unavailable};
+pub use interchange::{
+    ExportError, FileError, ImportError, ImportOptions, ImportReport, KeyFailure, KeyOutcome,
+    Progress, Survey, SurveyedFile,
+};
 pub use marker::{FILE_NAME as MARKER_FILE_NAME, MarkerError};
 pub use protection::{OpenOptions, SlashingProtection};
 pub use refusal::{RecordedAttestation, RecordedBlock, Refusal};
-pub use store::{HighWatermark, StoreError};
+pub use store::{
+    HighWatermark, StoreError,
+    records::{LowWatermark, RecordsError, Selection, WatermarkPlace},
+};
