@@ -73,12 +73,12 @@ pub enum RecordsError {
     /// There is no key to change.
     #[error("there are no keys in the database")]
     NoKeys,
-    /// A low watermark would reach the high watermark.
+    /// A low watermark would lie above the high watermark.
     #[error(
-        "the low watermark (epoch {}, slot {}) must stay below the high watermark (epoch {}, slot \
+        "the low watermark (epoch {}, slot {}) may not be above the high watermark (epoch {}, slot \
          {})", low.epoch, low.slot, high.epoch, high.slot
     )]
-    LowReachesHigh {
+    LowAboveHigh {
         /// What was asked for.
         low: LowWatermark,
         /// What is set.
@@ -129,8 +129,8 @@ pub(crate) trait Records: Send {
     /// Begins to read: everything read from the snapshot was true at one instant.
     fn begin_export(&mut self) -> impl Future<Output = Result<impl Snapshot, StoreError>> + Send;
 
-    /// Raises floors, and where necessary maxima; none goes down. Refused when a floor would reach
-    /// the high watermark. Returns how many keys there were.
+    /// Raises floors, and where necessary maxima; none goes down. Refused above the high
+    /// watermark. Returns how many keys there were.
     fn raise_floors(
         &mut self,
         keys: Selection<'_>,
