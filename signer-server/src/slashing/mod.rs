@@ -9,6 +9,7 @@
 //! batch) -> its own answer. The same task writes the audit trail when no block or attestation
 //! waits.
 
+mod administration;
 mod cleared;
 mod database_url;
 mod error;
@@ -20,12 +21,13 @@ mod refusal;
 pub mod rules;
 mod store;
 
+pub use administration::{Administration, AdministrationOptions};
 pub use cleared::Cleared;
 pub use database_url::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
 pub use error::{CONFIRM_OPTION, NotCleared, OpenError, RegisterError, Unavailable};
 pub use interchange::{
     ExportError, FileError, ImportError, ImportOptions, ImportReport, KeyFailure, KeyOutcome,
-    Progress, Survey, SurveyedFile,
+    Survey, SurveyedFile,
 };
 pub use marker::{FILE_NAME as MARKER_FILE_NAME, MarkerError};
 pub use protection::{OpenOptions, SlashingProtection};

@@ -17,6 +17,7 @@ use super::{
     parse::{self, FileError, KeyContent, KeyFailure},
     survey::{Survey, SurveyedFile},
 };
+use crate::slashing::MarkerError;
 use crate::slashing::store::{
     StoreError,
     records::{ImportTransaction, Records, RecordsError},
@@ -63,6 +64,9 @@ pub enum ImportError {
     /// The database does not take it.
     #[error(transparent)]
     Records(#[from] RecordsError),
+    /// The marker that guards against a lost database can't be written.
+    #[error(transparent)]
+    Marker(#[from] MarkerError),
     /// The file says something else than at the first reading.
     #[error("the file was changed while it was read")]
     FileChanged,
@@ -89,23 +93,11 @@ pub struct ImportReport {
     pub failures: Vec<KeyFailure>,
 }
 
-/// How far an import has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Keys that are merged.
-    pub keys: usize,
-    /// Keys in all.
-    pub of_keys: usize,
-    /// Records that were added.
-    pub records_added: u64,
-}
-
 /// Imports a file in one transaction. Dropped before its end, nothing is imported.
 pub(crate) async fn import<F: Read + Seek + Send + 'static>(
     records: &mut impl Records,
     source: SurveyedFile<F>,
     options: ImportOptions,
-    mut progress: impl FnMut(Progress),
 ) -> Result<ImportReport, ImportError> {
     let SurveyedFile { file, survey } = source;
     let Survey { genesis_validators_root: found, keys, failures, .. } = survey;
@@ -125,7 +117,6 @@ pub(crate) async fn import<F: Read + Seek + Send + 'static>(
     let mut waiting = Waiting::new(keys.iter().map(|(key, objects)| (*key, *objects)).collect());
     let mut imported = Vec::with_capacity(names.len());
     let mut chunk = Chunk::default();
-    let mut records_added = 0;
     loop {
         let element = reader.elements.recv().await;
         let is_end = element.is_none();
@@ -135,14 +126,8 @@ pub(crate) async fn import<F: Read + Seek + Send + 'static>(
             chunk.push(key);
         }
         if chunk.records >= RECORDS_AT_ONCE || (is_end && !chunk.keys.is_empty()) {
-            let outcomes = transaction.merge(&chunk.keys).await?;
-            records_added += outcomes
-                .iter()
-                .map(|outcome| outcome.attestations_added + outcome.blocks_added)
-                .sum::<u64>();
-            imported.extend(outcomes);
+            imported.extend(transaction.merge(&chunk.keys).await?);
             chunk = Chunk::default();
-            progress(Progress { keys: imported.len(), of_keys: names.len(), records_added });
         }
         if is_end {
             break;

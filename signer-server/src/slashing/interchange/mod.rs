@@ -18,7 +18,7 @@ pub(crate) mod render;
 mod survey;
 
 pub use export::ExportError;
-pub use import::{ImportError, ImportOptions, ImportReport, Progress};
+pub use import::{ImportError, ImportOptions, ImportReport};
 pub use merge::KeyOutcome;
 pub use parse::{FileError, KeyFailure};
 pub use survey::{Survey, SurveyedFile};
