@@ -129,3 +129,6 @@ impl Administration {
         self.store.close().await
     }
 }
+
+#[cfg(test)]
+mod for_tests;

@@ -17,6 +17,9 @@ mod parse;
 pub(crate) mod render;
 mod survey;
 
+#[cfg(test)]
+mod tests;
+
 pub use export::ExportError;
 pub use import::{ImportError, ImportOptions, ImportReport};
 pub use merge::KeyOutcome;
