@@ -4,6 +4,8 @@
 //! [`http`] reads it, [`duty`] says what is asked (key, class, signing root, slashable part),
 //! [`keys`] finds the key, [`scheduler`] admits the job, [`slashing`] clears and records what is
 //! slashable, [`bls`] signs, [`audit`] writes down who asked and what was answered.
+//!
+//! Commands that work on the records and end are in [`cli`].
 
 pub mod app;
 pub mod audit;

@@ -277,17 +277,17 @@ impl Translation {
         place: &str,
         outcome: &mut Outcome,
     ) -> Result<()> {
-        let root = match attempt.signing_root.as_deref().filter(|root| is_known(root)) {
-            Some(root) => format!("0x{}", without_prefix(root).to_ascii_lowercase()),
+        let known = attempt.signing_root.as_deref().filter(|root| is_known(root));
+        let root = if let Some(root) = known {
+            format!("0x{}", without_prefix(root).to_ascii_lowercase())
+        } else {
             // Two messages without a root are never the same.
-            None => {
-                self.unknown_roots += 1;
-                root_text(u64::MAX - self.unknown_roots)
-            }
+            self.unknown_roots += 1;
+            root_text(u64::MAX - self.unknown_roots)
         };
         let key = key_files::public_key(self.key_index(&attempt.pubkey));
         let answer = signer.client.sign(&key, &self.body(&attempt.position, &root)).await?;
-        let signed = match answer.status {
+        let is_given = match answer.status {
             StatusCode::OK => true,
             StatusCode::PRECONDITION_FAILED => false,
             other => bail!("{place}: {:?}: {other}: {}", attempt.position, answer.text()),
@@ -295,7 +295,7 @@ impl Translation {
         outcome.attempts += 1;
         let may_sign = attempt.should_succeed_complete.unwrap_or(attempt.should_succeed);
         let told = format!("{place}: {:?}, root {:?}", attempt.position, attempt.signing_root);
-        match (signed, attempt.should_succeed) {
+        match (is_given, attempt.should_succeed) {
             (true, false) if !may_sign => outcome.failures.push(format!("{told}: was SIGNED")),
             (false, true) => {
                 outcome.failures.push(format!("{told}: was refused: {}", answer.text()));

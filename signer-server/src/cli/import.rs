@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     config::Config,
-    slashing::{ImportError, ImportOptions, ImportReport, KeyOutcome, SurveyedFile},
+    slashing::{ImportOptions, ImportReport, KeyOutcome, SurveyedFile},
 };
 
 use super::{CommandError, block_on, network_root, open, say};
@@ -40,14 +40,12 @@ pub fn run(config: &Config, from: &Path, allow_partial: bool) -> Result<(), Comm
     for failure in &survey.failures {
         say(format_args!("can't import {failure}"));
     }
-    if !survey.failures.is_empty() && !allow_partial {
-        let failures = survey.failures.clone();
-        return Err(ImportError::KeysFailed { failures }.into());
-    }
+    let options = ImportOptions { network_genesis_validators_root, allow_partial };
+    // A file that is refused shall not even leave an empty database.
+    survey.check(options)?;
 
     block_on(async {
         let mut database = open(config, true).await?;
-        let options = ImportOptions { network_genesis_validators_root, allow_partial };
         let report = database.import(source, options).await?;
         tell(&report);
         database.close().await.map_err(CommandError::Close)

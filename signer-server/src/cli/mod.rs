@@ -10,7 +10,7 @@ pub mod watermark_repair;
 use std::{
     fmt::Display,
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use signer_client::wire::Root;
@@ -71,7 +71,7 @@ pub enum CommandError {
     #[error(transparent)]
     Records(#[from] RecordsError),
     /// The database could not be closed in order. What was said to be done is done.
-    #[error("the database was not closed in order: {0}")]
+    #[error("what was said is done, but the database was not closed in order: {0}")]
     Close(#[source] StoreError),
     /// There is no runtime.
     #[error("the runtime can't be started: {0}")]
@@ -89,9 +89,12 @@ fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T,
 
 /// Opens the configured database.
 async fn open(config: &Config, create: bool) -> Result<Administration, CommandError> {
+    // The default key folder is where the operator happens to stand: no place for a marker.
+    let mut marker_directories = config.marker_directories();
+    marker_directories.retain(|folder| folder != Path::new("./"));
     let options = AdministrationOptions {
         database: config.slashing.database.clone().ok_or(CommandError::NoDatabase)?,
-        marker_directories: config.marker_directories(),
+        marker_directories,
         accept_new_database: config.slashing.accept_new_database,
         create,
     };

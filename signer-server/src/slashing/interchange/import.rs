@@ -100,19 +100,10 @@ pub(crate) async fn import<F: Read + Seek + Send + 'static>(
     options: ImportOptions,
 ) -> Result<ImportReport, ImportError> {
     let SurveyedFile { file, survey } = source;
-    let Survey { genesis_validators_root: found, keys, failures, .. } = survey;
-    match options.network_genesis_validators_root {
-        Some(network) if network != found => {
-            return Err(ImportError::OtherNetwork { found, network });
-        }
-        _ => {}
-    }
-    if !failures.is_empty() && !options.allow_partial {
-        return Err(ImportError::KeysFailed { failures });
-    }
-
+    survey.check(options)?;
+    let Survey { genesis_validators_root, keys, failures, .. } = survey;
     let names: Vec<PublicKey> = keys.keys().copied().collect();
-    let mut transaction = records.begin_import(found, &names).await?;
+    let mut transaction = records.begin_import(genesis_validators_root, &names).await?;
     let mut reader = Reader::start(file)?;
     let mut waiting = Waiting::new(keys.iter().map(|(key, objects)| (*key, *objects)).collect());
     let mut imported = Vec::with_capacity(names.len());

@@ -6,6 +6,8 @@
 //! one target can't be kept in rows: such a key is *minified*, its floors jump to its maxima, and
 //! nothing at or below anything known is signed.
 
+use std::collections::HashMap;
+
 use signer_client::wire::{Epoch, PublicKey, Root, Slot};
 
 use crate::slashing::{
@@ -152,19 +154,16 @@ impl AttestationImport {
         for vote in votes {
             floor = least(floor, epochs(&vote));
             max = greatest(max, epochs(&vote));
-            match rows.last_mut().filter(|row| row.target == vote.target) {
-                Some(row) => {
-                    minify |= row.source != vote.source;
-                    slashable |= row.source != vote.source
-                        || differ_for_certain(row.signing_root, vote.signing_root);
-                    if row.source != vote.source || row.signing_root != vote.signing_root {
-                        row.signing_root = None;
-                    }
+            if let Some(row) = rows.last_mut().filter(|row| row.target == vote.target) {
+                minify |= row.source != vote.source;
+                slashable |= row.source != vote.source
+                    || differ_for_certain(row.signing_root, vote.signing_root);
+                if row.source != vote.source || row.signing_root != vote.signing_root {
+                    row.signing_root = None;
                 }
-                None => {
-                    highest_source_before = highest_source;
-                    rows.push(vote);
-                }
+            } else {
+                highest_source_before = highest_source;
+                rows.push(vote);
             }
             slashable |= highest_source_before.is_some_and(|earlier| vote.source < earlier);
             highest_source = highest_source.max(Some(vote.source));
@@ -179,7 +178,7 @@ impl AttestationImport {
         state: &AttestationState,
         recorded: &[RecordedAttestation],
     ) -> AttestationMerge {
-        let recorded: std::collections::HashMap<Epoch, &RecordedAttestation> =
+        let recorded: HashMap<Epoch, &RecordedAttestation> =
             recorded.iter().map(|row| (row.target, row)).collect();
         let (mut add, mut forget) = (Vec::new(), Vec::new());
         let mut minified = self.minify;
@@ -229,7 +228,7 @@ impl BlockImport {
     /// Merges into a key's state. `recorded` must hold the key's rows for the slots of
     /// [`Self::rows`]; other rows of the key do no harm.
     pub(crate) fn merge(&self, state: &BlockState, recorded: &[RecordedBlock]) -> BlockMerge {
-        let recorded: std::collections::HashMap<Slot, &RecordedBlock> =
+        let recorded: HashMap<Slot, &RecordedBlock> =
             recorded.iter().map(|row| (row.slot, row)).collect();
         let (mut add, mut forget) = (Vec::new(), Vec::new());
         for row in &self.rows {

@@ -106,8 +106,8 @@ struct CountingLines<'a, R> {
 impl<R: Read> Read for CountingLines<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.input.read(buffer)?;
-        let lines = buffer[..length].iter().filter(|byte| **byte == b'\n').count();
-        self.line.set(self.line.get() + lines as u64);
+        let lines = buffer[..length].iter().map(|byte| u64::from(*byte == b'\n'));
+        self.line.set(self.line.get() + lines.sum::<u64>());
         Ok(length)
     }
 }

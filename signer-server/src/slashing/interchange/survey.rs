@@ -9,7 +9,10 @@ use std::{
 
 use signer_client::wire::{PublicKey, Root};
 
-use super::parse::{self, FileError, KeyFailure};
+use super::{
+    import::{ImportError, ImportOptions},
+    parse::{self, FileError, KeyFailure},
+};
 
 /// What a file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +54,7 @@ impl<F: Read + Seek> SurveyedFile<F> {
             true
         })?;
         // A good element of a key with a bad one would be half of what is known.
-        let spoiled: HashSet<PublicKey> =
-            failures.iter().filter_map(|failure| failure.key()).collect();
+        let spoiled: HashSet<PublicKey> = failures.iter().filter_map(KeyFailure::key).collect();
         keys.retain(|key, _| !spoiled.contains(key));
         file.rewind()?;
         let survey = Survey {
@@ -70,13 +72,31 @@ impl<F: Read + Seek> SurveyedFile<F> {
         &self.survey
     }
 
-    /// Leaves out every key that `wanted` does not name.
+    /// Leaves out every key that `wanted` does not name, and what is wrong with it. A failure that
+    /// names no key stays.
     pub fn retain(&mut self, wanted: &HashSet<PublicKey>) {
         self.survey.keys.retain(|key, _| wanted.contains(key));
+        let is_wanted =
+            |failure: &KeyFailure| failure.key().is_none_or(|key| wanted.contains(&key));
+        self.survey.failures.retain(is_wanted);
     }
 }
 
 impl Survey {
+    /// Fails as an import with these options would for what the file says, whatever the database
+    /// holds.
+    pub fn check(&self, options: ImportOptions) -> Result<(), ImportError> {
+        let found = self.genesis_validators_root;
+        if let Some(network) = options.network_genesis_validators_root.filter(|root| *root != found)
+        {
+            return Err(ImportError::OtherNetwork { found, network });
+        }
+        if self.failures.is_empty() || options.allow_partial {
+            return Ok(());
+        }
+        Err(ImportError::KeysFailed { failures: self.failures.clone() })
+    }
+
     /// The keys whose records can be taken, ascending.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &PublicKey> {
         self.keys.keys()

@@ -238,10 +238,15 @@ fn survey_leaves_out_every_element_of_a_key_with_a_bad_one() {
         &format!("{{\"pubkey\":\"{bad}\",\"signed_blocks\":[{{\"slot\":\"x\"}}]}}"),
         &format!("{{\"pubkey\":\"{good}\",{entries}}}"),
     ]);
-    let file = SurveyedFile::new(Cursor::new(text)).unwrap();
+    let mut file = SurveyedFile::new(Cursor::new(text)).unwrap();
     let survey = file.survey();
     assert_eq!(survey.keys().copied().collect::<Vec<_>>(), [PublicKey([0x0a; 48])]);
     assert_eq!((survey.attestations, survey.blocks), (2, 4));
     assert_eq!(survey.failures.len(), 1);
     assert_eq!(survey.failures[0].index, 2);
+
+    file.retain(&[PublicKey([0x0a; 48])].into());
+    assert_eq!((file.survey().keys().len(), file.survey().failures.len()), (1, 0));
+    file.retain(&[PublicKey([0x0b; 48])].into());
+    assert_eq!(file.survey().keys().len(), 0);
 }
