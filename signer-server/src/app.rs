@@ -258,16 +258,9 @@ async fn open_slashing_protection(
         tracing::warn!("no audit is kept: there is no --data-path and no database");
         return Ok(SlashingProtection::disabled());
     };
-    let key_folders = config.keys.keystores.as_ref().map(|folder| folder.path.clone());
-    let marker_directories = [Some(config.keys.key_config_path.clone()), key_folders];
     SlashingProtection::open(OpenOptions {
         network_genesis_validators_root: network.genesis_validators_root,
-        marker_directories: config
-            .data_path
-            .iter()
-            .cloned()
-            .chain(marker_directories.into_iter().flatten())
-            .collect(),
+        marker_directories: config.marker_directories(),
         accept_new_database: *accept_new_database,
         health_check_interval: *health_check_interval,
         health_check_timeout: *health_check_timeout,

@@ -10,6 +10,8 @@ mod connections;
 mod content_negotiation;
 mod database_faults;
 mod health;
+mod interchange;
+mod interchange_commands;
 mod keys;
 mod known_answers;
 mod openapi;

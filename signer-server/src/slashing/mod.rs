@@ -9,9 +9,11 @@
 //! batch) -> its own answer. The same task writes the audit trail when no block or attestation
 //! waits.
 
+mod administration;
 mod cleared;
 mod database_url;
 mod error;
+pub(crate) mod interchange;
 mod lane;
 mod marker;
 mod protection;
@@ -19,10 +21,18 @@ mod refusal;
 pub mod rules;
 mod store;
 
+pub use administration::{Administration, AdministrationOptions};
 pub use cleared::Cleared;
 pub use database_url::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
 pub use error::{CONFIRM_OPTION, NotCleared, OpenError, RegisterError, Unavailable};
+pub use interchange::{
+    ExportError, FileError, ImportError, ImportOptions, ImportReport, KeyFailure, KeyOutcome,
+    Survey, SurveyedFile,
+};
 pub use marker::{FILE_NAME as MARKER_FILE_NAME, MarkerError};
 pub use protection::{OpenOptions, SlashingProtection};
 pub use refusal::{RecordedAttestation, RecordedBlock, Refusal};
-pub use store::{HighWatermark, StoreError};
+pub use store::{
+    HighWatermark, StoreError,
+    records::{LowWatermark, RecordsError, Selection, WatermarkPlace},
+};

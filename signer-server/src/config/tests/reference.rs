@@ -113,6 +113,9 @@ root  http-max-body-size                                         integer  335544
 root  key-loading-threads                                        integer  -
 root  audit-api-enabled                                          flag     false
 eth2  accept-new-slashing-protection-db                          flag     false
+export  pubkeys                                                  list     -
+import  allow-partial                                            flag     false
+watermark-repair  pubkeys                                        list     -
 ";
 
 struct Expected {

@@ -3,6 +3,7 @@
 //! A store decides with the pure rules ([`super::rules`]) and makes durable what they allow; the
 //! lane above decides in which order and in which batches.
 
+pub(crate) mod records;
 pub(crate) mod sqlite;
 
 use signer_client::wire::{Epoch, PublicKey, Root, Slot};

@@ -13,9 +13,12 @@ mod clear;
 mod connect;
 mod error;
 mod file;
+mod import;
 mod kind;
 mod open;
+mod records;
 mod register;
+mod snapshot;
 mod state;
 
 use signer_client::wire::{PublicKey, Slot};
