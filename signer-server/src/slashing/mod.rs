@@ -5,8 +5,8 @@
 //! [`SlashingProtection::clear`] makes it.
 //!
 //! The way of a request: [`SlashingProtection::clear`] -> `lane` (bounded queues, batches of
-//! whatever waits, blocks first) -> `store` (rules on the state in memory, one transaction per
-//! batch) -> its own answer. The same task writes the audit trail when no block or attestation
+//! whatever waits, blocks first) -> `store` (one transaction per batch: on SQLite by the rules on
+//! the state in memory, on PostgreSQL by the same rules in SQL) -> its own answer. The same task writes the audit trail when no block or attestation
 //! waits.
 
 mod cleared;
@@ -14,15 +14,20 @@ mod database_url;
 mod error;
 mod lane;
 mod marker;
+mod postgres_url;
 mod protection;
 mod refusal;
 pub mod rules;
 mod store;
 
 pub use cleared::Cleared;
-pub use database_url::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
+pub use database_url::{DatabaseUrl, DatabaseUrlError};
 pub use error::{CONFIRM_OPTION, NotCleared, OpenError, RegisterError, Unavailable};
 pub use marker::{FILE_NAME as MARKER_FILE_NAME, MarkerError};
+pub use postgres_url::{PostgresUrl, TlsMode};
 pub use protection::{OpenOptions, SlashingProtection};
 pub use refusal::{RecordedAttestation, RecordedBlock, Refusal};
-pub use store::{HighWatermark, StoreError};
+pub use store::{
+    HighWatermark, RolledBack, StoreError,
+    postgres::{MigrateMode, PostgresOptions},
+};
