@@ -249,6 +249,7 @@ async fn open_slashing_protection(
     let SlashingConfig {
         enabled,
         database,
+        postgres,
         accept_new_database,
         health_check_interval,
         health_check_timeout,
@@ -268,6 +269,7 @@ async fn open_slashing_protection(
             .cloned()
             .chain(marker_directories.into_iter().flatten())
             .collect(),
+        postgres: postgres.clone(),
         accept_new_database: *accept_new_database,
         health_check_interval: *health_check_interval,
         health_check_timeout: *health_check_timeout,

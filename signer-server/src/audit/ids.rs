@@ -32,7 +32,9 @@ impl Ids {
     pub(super) fn next(&self) -> i64 {
         match self.instance {
             None => self.last.fetch_add(1, Ordering::Relaxed) + 1,
-            Some(instance) => (self.next_micros(clock::now_unix_micros()) << INSTANCE_BITS) | instance,
+            Some(instance) => {
+                (self.next_micros(clock::now_unix_micros()) << INSTANCE_BITS) | instance
+            }
         }
     }
 

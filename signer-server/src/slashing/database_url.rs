@@ -13,7 +13,7 @@ pub enum DatabaseUrl {
     /// One SQLite file.
     Sqlite(PathBuf),
     /// A PostgreSQL server.
-    Postgres(PostgresUrl),
+    Postgres(Box<PostgresUrl>),
 }
 
 /// Why a text is no database URL. Never carries the text, which may contain a password.
@@ -76,7 +76,7 @@ impl FromStr for DatabaseUrl {
                 _ => Ok(Self::Sqlite(PathBuf::from(path))),
             };
         }
-        text.parse().map(Self::Postgres)
+        text.parse().map(|url| Self::Postgres(Box::new(url)))
     }
 }
 

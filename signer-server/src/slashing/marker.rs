@@ -137,7 +137,7 @@ impl Places {
             write_marker(&beside_database, cluster, database)
                 .map_err(|source| MarkerError::Unwritable { path: beside_database, source })?;
         }
-        if !is_any_apart(&written, directory) {
+        if !self.is_any_apart(&written) {
             tracing::warn!(
                 folder = %directory.display(),
                 "no key folder is writable: the marker that guards against a lost slashing \
@@ -146,12 +146,13 @@ impl Places {
         }
         Ok(())
     }
-}
 
-/// Whether one of these folders is another one than the database's.
-fn is_any_apart(directories: &[&PathBuf], database_directory: &Path) -> bool {
-    let database_directory = fs::canonicalize(database_directory).ok();
-    directories.iter().any(|directory| fs::canonicalize(directory).ok() != database_directory)
+    /// Whether one of these folders is another one than the database's.
+    fn is_any_apart(&self, directories: &[&PathBuf]) -> bool {
+        let database_directory =
+            self.database_directory.as_ref().and_then(|directory| fs::canonicalize(directory).ok());
+        directories.iter().any(|directory| fs::canonicalize(directory).ok() != database_directory)
+    }
 }
 
 /// No file, or no such folder.

@@ -300,10 +300,8 @@ mod tests {
         assert_eq!(mode("postgres://h/db?ssl=true"), TlsMode::VerifyFull);
         assert_eq!(mode("postgres://h/db?ssl=false"), TlsMode::Prefer);
         assert_eq!(mode("postgres://h/db?sslmode=require&ssl=true"), TlsMode::Require);
-        let url = url(
-            "jdbc:postgresql://h/db?currentSchema=signing&sslrootcert=/a/ca.pem\
-             &options=-c%20work_mem=8MB%20--geqo=off&reWriteBatchedInserts=true",
-        );
+        let url = url("jdbc:postgresql://h/db?currentSchema=signing&sslrootcert=/a/ca.pem\
+             &options=-c%20work_mem=8MB%20--geqo=off&reWriteBatchedInserts=true");
         assert_eq!(url.schema(), Some("signing"));
         assert_eq!(url.root_certificate, Some("/a/ca.pem".into()));
         assert_eq!(url.connect_options().get_options(), Some("-c work_mem=8MB -c geqo=off"));

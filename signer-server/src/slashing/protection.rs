@@ -11,9 +11,8 @@ use tokio::{task::spawn_blocking, time::timeout};
 use uuid::Uuid;
 
 use super::{
-    Cleared, DatabaseUrl, HighWatermark, NotCleared, OpenError, RegisterError, StoreError,
-    Unavailable,
-    PostgresOptions, PostgresUrl,
+    Cleared, DatabaseUrl, HighWatermark, NotCleared, OpenError, PostgresOptions, PostgresUrl,
+    RegisterError, StoreError, Unavailable,
     lane::{HealthCheck, Lane, Stores},
     marker::{self, Places},
     rules::VoteEpochs,

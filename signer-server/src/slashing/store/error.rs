@@ -11,9 +11,7 @@ use super::{postgres, sqlite};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RolledBack {
     /// Another server answers under this address.
-    #[error(
-        "another database server answers: its system identifier is {found}, it was {expected}"
-    )]
+    #[error("another database server answers: its system identifier is {found}, it was {expected}")]
     AnotherServer {
         /// Identifier at the start.
         expected: String,

@@ -100,10 +100,10 @@ impl AuditColumns {
     }
 
     /// Binds the parameters 1 to 17.
-    pub(super) fn bind<'q>(
+    pub(super) fn bind(
         self,
-        query: Query<'q, Postgres, PgArguments>,
-    ) -> Query<'q, Postgres, PgArguments> {
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Query<'_, Postgres, PgArguments> {
         query
             .bind(self.ids)
             .bind(self.received_at)
@@ -150,11 +150,8 @@ pub(super) async fn read(
     filter: &Filter,
 ) -> Result<AuditPart, StoreError> {
     let before = filter.before_id.unwrap_or(i64::MAX);
-    let (from, rows_in_window): (Option<i64>, i64) = sqlx::query_as(WINDOW)
-        .bind(before)
-        .bind(READ_WINDOW)
-        .fetch_one(&mut *connection)
-        .await?;
+    let (from, rows_in_window): (Option<i64>, i64) =
+        sqlx::query_as(WINDOW).bind(before).bind(READ_WINDOW).fetch_one(&mut *connection).await?;
     let Some(from) = from else { return Ok(AuditPart::default()) };
     let rows = sqlx::query(READ)
         .bind(before)

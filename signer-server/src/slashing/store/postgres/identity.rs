@@ -61,8 +61,7 @@ impl Probe {
         let none = || ("unknown".to_owned(), "unknown".to_owned());
         if self.identity.server != expected.server {
             let (system, timeline) = expected.server.clone().unwrap_or_else(none);
-            let (found_system, found_timeline) =
-                self.identity.server.clone().unwrap_or_else(none);
+            let (found_system, found_timeline) = self.identity.server.clone().unwrap_or_else(none);
             return Err(if system == found_system {
                 RolledBack::AnotherTimeline { expected: timeline, found: found_timeline }
             } else {
@@ -81,9 +80,10 @@ async fn server(connection: &mut PgConnection) -> Result<Option<(String, String)
         Ok(row) => Ok(Some((row.try_get("system")?, row.try_get("timeline")?))),
         // undefined_function, insufficient_privilege, feature_not_supported
         Err(error)
-            if error.as_database_error().and_then(|error| error.code()).is_some_and(|code| {
-                matches!(code.as_ref(), "42883" | "42501" | "0A000")
-            }) =>
+            if error
+                .as_database_error()
+                .and_then(sqlx::error::DatabaseError::code)
+                .is_some_and(|code| matches!(code.as_ref(), "42883" | "42501" | "0A000")) =>
         {
             Ok(None)
         }

@@ -258,10 +258,7 @@ impl Kind for Attestations {
     }
 
     fn highest(one: VoteEpochs, other: VoteEpochs) -> VoteEpochs {
-        VoteEpochs {
-            source: one.source.max(other.source),
-            target: one.target.max(other.target),
-        }
+        VoteEpochs { source: one.source.max(other.source), target: one.target.max(other.target) }
     }
 
     fn reaches(known: VoteEpochs, wanted: VoteEpochs) -> bool {

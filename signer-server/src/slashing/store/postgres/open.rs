@@ -4,12 +4,15 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock, atomic::{AtomicI64, AtomicU64}},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, AtomicU64},
+    },
 };
 
 use parking_lot::RwLock;
 use signer_client::wire::{Epoch, Root};
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
@@ -65,8 +68,7 @@ impl PostgresStore {
         let server = Server::new(request.url, request.options.connect_timeout);
         let mut connection = server.connect().await.map_err(failed)?;
 
-        let (cluster, instance) =
-            take_turn(&mut connection, &request, &database, &markers).await?;
+        let (cluster, instance) = take_turn(&mut connection, &request, &database, &markers).await?;
         let highest_target = make_partitions(&mut connection).await.map_err(failed)?;
         session::warn_of_lagging_standbys(&mut connection).await;
         let probe = in_time(Probe::take(&mut connection)).await.map_err(failed)?;
@@ -110,10 +112,10 @@ async fn another(shared: &Arc<Shared>) -> Result<PostgresStore, StoreError> {
 async fn take_turn(
     connection: &mut PgConnection,
     request: &OpenRequest<'_>,
-    database: &PathBuf,
+    database: &Path,
     markers: &[Marker],
 ) -> Result<(Uuid, i64), OpenError> {
-    let failed = |source: StoreError| OpenError::Store { database: database.clone(), source };
+    let failed = |source: StoreError| OpenError::Store { database: database.to_owned(), source };
     // Before the lock, because without a schema there is nothing to lock.
     schema::examine(connection, database).await?;
     in_patience(schema::lock(connection)).await.map_err(failed)?;
@@ -121,19 +123,18 @@ async fn take_turn(
     if !found.is_ours
         && let Some(Marker { path: marker, .. }) = markers.first()
     {
-        let (marker, database) = (marker.clone(), database.clone());
+        let (marker, database) = (marker.clone(), database.to_owned());
         return Err(OpenError::DatabaseMissing { marker, database });
     }
     schema::prepare(connection, database, found, request.options.migrate).await?;
 
-    let meta =
-        sqlx::query("SELECT cluster::text AS cluster, genesis_validators_root FROM sp_meta");
+    let meta = sqlx::query("SELECT cluster::text AS cluster, genesis_validators_root FROM sp_meta");
     let meta = meta.fetch_one(&mut *connection).await.map_err(|error| failed(error.into()))?;
     let cluster = identity::cluster(&meta).map_err(failed)?;
     if let Some(marker) = markers.iter().find(|marker| marker.cluster != cluster) {
         return Err(OpenError::DatabaseReplaced {
             marker: marker.path.clone(),
-            database: database.clone(),
+            database: database.to_owned(),
             expected: marker.cluster,
             found: cluster,
         });
@@ -156,27 +157,24 @@ async fn pin_network(
     network: Option<Root>,
 ) -> Result<(), OpenError> {
     let database = database.to_owned();
-    let failed = |error: sqlx::Error| OpenError::Store {
-        database: database.clone(),
-        source: error.into(),
-    };
+    let failed =
+        |error: sqlx::Error| OpenError::Store { database: database.clone(), source: error.into() };
     let Some(network) = network else { return Ok(()) };
-    let pinned = match pinned {
-        Some(pinned) => pinned,
-        None => {
-            // A signer that runs already may pin a chain at this moment; the first one counts.
-            let row = sqlx::query(
-                "UPDATE sp_meta SET genesis_validators_root = \
-                 coalesce(genesis_validators_root, $1) RETURNING genesis_validators_root",
-            )
-            .bind(network.as_bytes().as_slice())
-            .fetch_one(connection)
-            .await
-            .map_err(failed)?;
-            let bytes: &[u8] = row.try_get("genesis_validators_root").map_err(failed)?;
-            let root = super::rows::fixed(bytes, "genesis_validators_root").map(Root);
-            root.map_err(|source| OpenError::Store { database: database.clone(), source })?
-        }
+    let pinned = if let Some(pinned) = pinned {
+        pinned
+    } else {
+        // A signer that runs already may pin a chain at this moment; the first one counts.
+        let row = sqlx::query(
+            "UPDATE sp_meta SET genesis_validators_root = coalesce(genesis_validators_root, $1) \
+             RETURNING genesis_validators_root",
+        )
+        .bind(network.as_bytes().as_slice())
+        .fetch_one(connection)
+        .await
+        .map_err(failed)?;
+        let root = stored_root(&row, "genesis_validators_root")
+            .map_err(|source| OpenError::Store { database: database.clone(), source })?;
+        root.unwrap_or(network)
     };
     if pinned == network {
         return Ok(());

@@ -6,10 +6,7 @@ use sqlx::{Row, postgres::PgRow};
 use crate::slashing::StoreError;
 
 /// A slot or epoch; -1 and NULL mean none.
-pub(super) fn stored_number(
-    row: &PgRow,
-    column: &'static str,
-) -> Result<Option<u64>, StoreError> {
+pub(super) fn stored_number(row: &PgRow, column: &'static str) -> Result<Option<u64>, StoreError> {
     let number: Option<i64> = row.try_get(column)?;
     match number {
         None | Some(-1) => Ok(None),

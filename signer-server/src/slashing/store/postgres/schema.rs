@@ -2,7 +2,7 @@
 //!
 //! Signers that start together take turns by a lock in the database.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use sqlx::{
     PgConnection, SqlSafeStr,
@@ -33,7 +33,8 @@ const SCHEMA: [(i64, &str, &str); 1] = [(
     include_str!("../../../../../migrations/postgres/0001_slashing_protection_and_audit.sql"),
 )];
 
-const LOCK: &str = "SELECT pg_advisory_lock(hashtext('midslot schema'), hashtext(current_schema()))";
+const LOCK: &str =
+    "SELECT pg_advisory_lock(hashtext('midslot schema'), hashtext(current_schema()))";
 const UNLOCK: &str =
     "SELECT pg_advisory_unlock(hashtext('midslot schema'), hashtext(current_schema()))";
 
@@ -52,10 +53,12 @@ fn supported() -> i64 {
 /// Looks, and refuses what belongs to something else or to a newer signer.
 pub(super) async fn examine(
     connection: &mut PgConnection,
-    database: &PathBuf,
+    database: &Path,
 ) -> Result<Found, OpenError> {
-    let failed =
-        |error: sqlx::Error| OpenError::Store { database: database.clone(), source: error.into() };
+    let failed = |error: sqlx::Error| OpenError::Store {
+        database: database.to_owned(),
+        source: error.into(),
+    };
     let (schema, has_meta, has_versions, is_web3signers): (Option<String>, bool, bool, bool) =
         sqlx::query_as(
             "SELECT current_schema()::text, to_regclass('sp_meta') IS NOT NULL, \
@@ -68,11 +71,11 @@ pub(super) async fn examine(
         .map_err(failed)?;
     if schema.is_none() {
         let source = StoreError::NoSchema;
-        return Err(OpenError::Store { database: database.clone(), source });
+        return Err(OpenError::Store { database: database.to_owned(), source });
     }
     if !has_meta {
         if is_web3signers {
-            return Err(OpenError::Web3SignerDatabase { database: database.clone() });
+            return Err(OpenError::Web3SignerDatabase { database: database.to_owned() });
         }
         let foreign: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT FROM pg_class WHERE relkind IN ('r', 'p') \
@@ -82,7 +85,7 @@ pub(super) async fn examine(
         .await
         .map_err(failed)?;
         if foreign {
-            return Err(OpenError::ForeignDatabase { database: database.clone() });
+            return Err(OpenError::ForeignDatabase { database: database.to_owned() });
         }
     }
     let version: Option<i64> = if has_versions {
@@ -94,7 +97,7 @@ pub(super) async fn examine(
         None
     };
     if let Some(found) = version.filter(|found| *found > supported()) {
-        let (database, supported) = (database.clone(), supported());
+        let (database, supported) = (database.to_owned(), supported());
         return Err(OpenError::NewerSchema { database, found, supported });
     }
     Ok(Found { is_ours: has_meta, version })
@@ -117,13 +120,13 @@ pub(super) async fn unlock(connection: &mut PgConnection) -> Result<(), StoreErr
 /// identity.
 pub(super) async fn prepare(
     connection: &mut PgConnection,
-    database: &PathBuf,
+    database: &Path,
     found: Found,
     mode: MigrateMode,
 ) -> Result<(), OpenError> {
     let needed = supported();
     if mode == MigrateMode::Check && (!found.is_ours || found.version != Some(needed)) {
-        let (database, found) = (database.clone(), found.version.unwrap_or(0));
+        let (database, found) = (database.to_owned(), found.version.unwrap_or(0));
         return Err(OpenError::MigrationsMissing { database, found, needed });
     }
     if mode == MigrateMode::Auto {
@@ -137,12 +140,15 @@ pub(super) async fn prepare(
         migrator
             .run_direct(None, &mut *connection, false)
             .await
-            .map_err(|source| OpenError::Migration { database: database.clone(), source })?;
+            .map_err(|source| OpenError::Migration { database: database.to_owned(), source })?;
     }
     sqlx::query("INSERT INTO sp_meta (cluster) VALUES ($1::uuid) ON CONFLICT DO NOTHING")
         .bind(Uuid::new_v4().to_string())
         .execute(connection)
         .await
-        .map_err(|error| OpenError::Store { database: database.clone(), source: error.into() })?;
+        .map_err(|error| OpenError::Store {
+            database: database.to_owned(),
+            source: error.into(),
+        })?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::slashing::{PostgresUrl, StoreError};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the schema may take, another signer's work on it included.
-const SCHEMA_TIMEOUT: Duration = Duration::from_secs(120);
+const SCHEMA_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// How long a polite end may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -121,7 +121,11 @@ async fn examine(
 }
 
 /// The operator has confirmed: from now on the markers remember this database.
-pub(in crate::slashing::store) fn confirm(places: &Places, cluster: Uuid, path: &Path) -> Result<(), OpenError> {
+pub(in crate::slashing::store) fn confirm(
+    places: &Places,
+    cluster: Uuid,
+    path: &Path,
+) -> Result<(), OpenError> {
     let markers = places.read();
     if markers.as_ref().is_ok_and(|markers| markers.iter().all(|found| found.cluster == cluster)) {
         tracing::warn!(
