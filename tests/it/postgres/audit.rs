@@ -19,10 +19,8 @@ fn all() -> Filter {
 #[tokio::test]
 async fn every_request_leaves_one_row_and_pages_miss_none() {
     let database = database().await;
-    let named = |instance: &str| OpenOptions {
-        instance: instance.to_owned(),
-        ..options(&database.url())
-    };
+    let named =
+        |instance: &str| OpenOptions { instance: instance.to_owned(), ..options(&database.url()) };
     let one = SlashingProtection::open(named("one")).await.unwrap();
     let other = SlashingProtection::open(named("other")).await.unwrap();
     one.register(&[key(0)]).await.unwrap();

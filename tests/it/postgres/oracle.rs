@@ -10,8 +10,8 @@ use sqlx::PgConnection;
 
 use super::*;
 
-const SEQUENCES: u32 = 60;
-const STEPS: u64 = 60;
+const SEQUENCES: u32 = 45;
+const STEPS: u64 = 50;
 
 /// Of several records in the way the database may meet another one first.
 fn cause(code: &'static str) -> &'static str {

@@ -1,6 +1,6 @@
 //! What a start makes of a database, and which databases it refuses.
 
-use midslot_tests::postgres::PostgresCluster;
+use midslot_tests::postgres::{PostgresCluster, TestDatabase};
 use signer_server::slashing::{MARKER_FILE_NAME, MigrateMode, PostgresOptions, StoreError};
 use sqlx::Executor;
 
@@ -189,7 +189,7 @@ async fn servers_that_can_not_keep_what_they_confirm_are_refused() {
     std::fs::write(cluster.data_folder().join("standby.signal"), "").unwrap();
     cluster.restart().await.unwrap();
     let (error, text) = refused(&database.url(), database.password()).await;
-    assert!(matches!(store_error(&error), StoreError::Standby), "{text}");
+    assert!(matches!(store_error(&error), StoreError::TakesNoRecords), "{text}");
 }
 
 #[tokio::test]
@@ -201,5 +201,33 @@ async fn synchronous_commit_is_on_whatever_the_role_says() {
     assert_eq!(said(&protection, 0, &attestation(1, 2, 1)).await, "new");
     database.role_setting("default_transaction_read_only", "on").await.unwrap();
     let (error, text) = refused(&database.url(), database.password()).await;
-    assert!(matches!(store_error(&error), StoreError::ReadOnly(_)), "{text}");
+    assert!(matches!(store_error(&error), StoreError::TakesNoRecords), "{text}");
+}
+
+#[tokio::test]
+async fn user_without_rights_on_the_schema_signs_and_gets_its_partitions() {
+    let (database, other) = (database().await, database().await);
+    open(&database.url()).await.close().await.unwrap();
+    let mut administrator = database.superuser().await.unwrap();
+    for right in [
+        "SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public",
+        "USAGE ON ALL SEQUENCES IN SCHEMA public",
+    ] {
+        let grant = format!("GRANT {right} TO {}", other.role());
+        administrator.execute(sqlx::AssertSqlSafe(grant)).await.unwrap();
+    }
+    // The user of another database, which has no more rights here than were just given.
+    let credentials = |of: &TestDatabase| format!("{}:{}@", of.role(), of.password());
+    let url = database.url().replace(&credentials(&database), &credentials(&other));
+    let protection = SlashingProtection::open(OpenOptions {
+        postgres: PostgresOptions { migrate: MigrateMode::Check, ..PostgresOptions::default() },
+        ..options(&url)
+    })
+    .await
+    .unwrap();
+    protection.register(&[key(0)]).await.unwrap();
+    assert_eq!(said(&protection, 0, &attestation(1, 2, 1)).await, "new");
+    let far = u64::try_from(i64::MAX).unwrap();
+    assert_eq!(said(&protection, 0, &attestation(2, far, 1)).await, "new");
+    assert_eq!(said(&protection, 0, &attestation(2, far, 2)).await, "double_vote");
 }

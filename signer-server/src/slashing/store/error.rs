@@ -147,9 +147,12 @@ pub enum StoreError {
     /// `currentSchema` or the user's search path name no schema that exists.
     #[error("no schema for the tables: none of the search path exists (currentSchema in the URL)")]
     NoSchema,
-    /// A copy that follows another server can't record anything.
-    #[error("the database server is a standby, which can't record: connect to the primary server")]
-    Standby,
+    /// A standby, or a server or user set to read-only.
+    #[error(
+        "the database server takes no records: it is a standby or set to read-only. Connect to the \
+         primary server"
+    )]
+    TakesNoRecords,
     /// The server would lose what it has confirmed.
     #[error(
         "the database server runs with {setting} = {found} and could lose records in a crash: set \

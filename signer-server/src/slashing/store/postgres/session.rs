@@ -71,10 +71,13 @@ impl Server {
                 .await?;
         }
         sqlx::query(SETTINGS).execute(&mut *connection).await?;
-        let is_standby: bool =
-            sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(&mut *connection).await?;
-        if is_standby {
-            return Err(StoreError::Standby);
+        let takes_no_records: bool = sqlx::query_scalar(
+            "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean",
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        if takes_no_records {
+            return Err(StoreError::TakesNoRecords);
         }
         for (setting, safe) in DURABILITY {
             let found: Option<String> = sqlx::query_scalar("SELECT current_setting($1, true)")
