@@ -249,6 +249,7 @@ async fn open_slashing_protection(
     let SlashingConfig {
         enabled,
         database,
+        postgres,
         accept_new_database,
         health_check_interval,
         health_check_timeout,
@@ -261,6 +262,7 @@ async fn open_slashing_protection(
     SlashingProtection::open(OpenOptions {
         network_genesis_validators_root: network.genesis_validators_root,
         marker_directories: config.marker_directories(),
+        postgres: postgres.clone(),
         accept_new_database: *accept_new_database,
         health_check_interval: *health_check_interval,
         health_check_timeout: *health_check_timeout,

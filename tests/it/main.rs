@@ -17,6 +17,7 @@ mod known_answers;
 mod openapi;
 mod options;
 mod order_of_checks;
+mod postgres;
 mod postgres_harness;
 mod priority;
 mod reload;

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -12,7 +12,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
-use super::{Client, Entry, Ticket};
+use super::{Client, Entry, Ids, Ticket};
 use crate::scheduler::Class;
 
 /// Longest time a row waits in the buffer while the database is there and not busy with blocks
@@ -71,7 +71,7 @@ pub struct Room(pub(super) Option<OwnedSemaphorePermit>);
 #[derive(Debug)]
 pub(crate) struct Buffer {
     instance: Arc<str>,
-    next_id: AtomicI64,
+    ids: Ids,
     rows: Mutex<Rows>,
     room_per_class: usize,
     aggregates: Arc<Semaphore>,
@@ -107,25 +107,25 @@ pub(crate) struct Row {
 }
 
 impl Buffer {
-    /// A buffer for a database whose next free id is `next_id`.
-    pub(crate) fn new(instance: &str, next_id: i64) -> Arc<Self> {
-        Self::with_room(instance, next_id, ROOM_PER_CLASS, Destination::Database)
+    /// A buffer for a database whose rows get these ids.
+    pub(crate) fn new(instance: &str, ids: impl Into<Ids>) -> Arc<Self> {
+        Self::with_room(instance, ids.into(), ROOM_PER_CLASS, Destination::Database)
     }
 
     /// A buffer that forgets every row at once.
     pub(crate) fn discarding() -> Arc<Self> {
-        Self::with_room("", 1, ROOM_PER_CLASS, Destination::Nowhere)
+        Self::with_room("", 1.into(), ROOM_PER_CLASS, Destination::Nowhere)
     }
 
     #[cfg(test)]
     pub(super) fn with_small_room(next_id: i64, room: usize) -> Arc<Self> {
-        Self::with_room("test", next_id, room, Destination::Database)
+        Self::with_room("test", next_id.into(), room, Destination::Database)
     }
 
-    fn with_room(instance: &str, next_id: i64, room: usize, destination: Destination) -> Arc<Self> {
+    fn with_room(instance: &str, ids: Ids, room: usize, destination: Destination) -> Arc<Self> {
         Arc::new(Self {
             instance: instance.into(),
-            next_id: AtomicI64::new(next_id),
+            ids,
             rows: Mutex::new(Rows { waiting: VecDeque::new(), destination }),
             room_per_class: room,
             aggregates: Arc::new(Semaphore::new(room)),
@@ -138,7 +138,7 @@ impl Buffer {
     }
 
     pub(super) fn next_id(&self) -> i64 {
-        self.next_id.fetch_add(1, Ordering::Relaxed)
+        self.ids.next()
     }
 
     pub(super) fn instance(&self) -> &Arc<str> {

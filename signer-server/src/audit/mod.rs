@@ -23,12 +23,14 @@
 mod buffer;
 mod entry;
 mod filter;
+mod ids;
 mod ticket;
 
 pub(crate) use buffer::{Buffer, WRITE_BATCH};
 pub use buffer::{FLUSH_INTERVAL, Room, Writer};
 pub use entry::{Client, Entry, Outcome, UNCONFIRMED};
 pub use filter::{Filter, MAX_PAGE, Page};
+pub(crate) use ids::Ids;
 pub use ticket::Ticket;
 
 #[cfg(test)]

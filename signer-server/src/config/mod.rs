@@ -19,6 +19,7 @@ mod metrics;
 mod network;
 mod option;
 mod options;
+mod pool_file;
 mod scheduler;
 mod secret;
 mod slashing;

@@ -1,9 +1,6 @@
 //! Slashing protection: on or off, its database, and how that is kept.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::time::Duration;
 
 use super::{
     error::ParameterError,
@@ -15,13 +12,14 @@ use super::{
             PRUNING_EPOCHS_TO_KEEP, PRUNING_INTERVAL, PRUNING_SLOTS_PER_EPOCH,
             SLASHING_PROTECTION_ENABLED,
         },
-        own::ACCEPT_NEW_DATABASE,
+        own::{ACCEPT_NEW_DATABASE, DB_MIGRATE},
         root::DATA_PATH,
     },
+    pool_file::PoolFile,
     secret::Secret,
     values::Values,
 };
-use crate::slashing::DatabaseUrl;
+use crate::slashing::{DatabaseUrl, PostgresOptions};
 
 const SECONDS_PER_HOUR: u64 = 3600;
 
@@ -33,17 +31,11 @@ const DATABASE_FILE: &str = "slashing-protection.sqlite";
 pub struct SlashingConfig {
     /// Whether slashable requests are checked and recorded.
     pub enabled: bool,
-    /// Where the records are. `None` only when protection is off and neither a database nor a data
+    /// Where the records are, with user and password. `None` only when protection is off and neither a database nor a data
     /// path is given.
     pub database: Option<DatabaseUrl>,
-    /// User of the `PostgreSQL` database, when it is not in the address.
-    pub username: Option<String>,
-    /// Password of the `PostgreSQL` database, when it is not in the address.
-    pub password: Option<Secret>,
-    /// Properties of the `PostgreSQL` connections; the file existed when the options were read.
-    pub pool_configuration_file: Option<PathBuf>,
-    /// The same for the connection that prunes.
-    pub pruning_pool_configuration_file: Option<PathBuf>,
+    /// How it is used, when it is `PostgreSQL`.
+    pub postgres: PostgresOptions,
     /// The deletion of old records.
     pub pruning: PruningConfig,
     /// The database is asked for a sign of life this often.
@@ -78,6 +70,7 @@ impl SlashingConfig {
     ) -> Result<Self, ParameterError> {
         let enabled = values.boolean(&SLASHING_PROTECTION_ENABLED)?;
         let database = database(values)?;
+        let (postgres, postgres_warnings) = postgres(values)?;
         if database.is_none() && (enabled || is_needed) {
             return Err(ParameterError::Missing {
                 option: DB_URL.dashed_name(),
@@ -86,16 +79,22 @@ impl SlashingConfig {
                     .to_owned(),
             });
         }
-        if matches!(database, Some(DatabaseUrl::Sqlite(_))) {
-            warn_of_postgresql_options(values, warnings);
+        match &database {
+            Some(DatabaseUrl::Sqlite(_)) => warn_of_postgresql_options(values, warnings),
+            Some(DatabaseUrl::Postgres(url)) => {
+                warnings.extend(
+                    url.ignored_parameters().iter().map(|name| {
+                        without_effect(values, &DB_URL, &format!("its parameter {name}"))
+                    }),
+                );
+                warnings.extend(postgres_warnings);
+            }
+            None => {}
         }
         Ok(Self {
             enabled,
             database,
-            username: values.text(&DB_USERNAME).map(str::to_owned),
-            password: values.text(&DB_PASSWORD).map(Secret::new),
-            pool_configuration_file: existing_file(values, &DB_POOL_FILE)?,
-            pruning_pool_configuration_file: existing_file(values, &PRUNING_DB_POOL_FILE)?,
+            postgres,
             pruning: PruningConfig::from_values(values)?,
             health_check_interval: Duration::from_millis(values.integer(&HEALTH_CHECK_INTERVAL)?),
             health_check_timeout: Duration::from_millis(values.integer(&HEALTH_CHECK_TIMEOUT)?),
@@ -124,30 +123,57 @@ fn database(values: &Values) -> Result<Option<DatabaseUrl>, ParameterError> {
             .map(|path| DatabaseUrl::Sqlite(path.join(DATABASE_FILE))));
     };
     match url.parse() {
-        Ok(DatabaseUrl::Postgres(_)) => Err(ParameterError::Unavailable {
-            option: DB_URL.dashed_name(),
-            origin: values.origin(&DB_URL).cloned().unwrap_or(super::error::Origin::Default),
-            function: "PostgreSQL",
-        }),
+        Ok(DatabaseUrl::Postgres(url)) => {
+            let password = values.text(&DB_PASSWORD).map(Secret::new);
+            let url = url.with_credentials(values.text(&DB_USERNAME), password.as_ref());
+            Ok(Some(DatabaseUrl::Postgres(Box::new(url))))
+        }
         Ok(database) => Ok(Some(database)),
         Err(error) => Err(values.invalid(&DB_URL, error.to_string())),
     }
 }
 
+/// How PostgreSQL is used, and warnings for the case that it is.
+fn postgres(values: &Values) -> Result<(PostgresOptions, Vec<String>), ParameterError> {
+    let mut warnings = Vec::new();
+    let mut options =
+        PostgresOptions { migrate: values.choice(&DB_MIGRATE)?, ..PostgresOptions::default() };
+    if let Some(file) = pool_file(values, &DB_POOL_FILE)? {
+        options.attestation_connections =
+            file.attestation_connections.unwrap_or(options.attestation_connections);
+        options.connect_timeout = file.connect_timeout.unwrap_or(options.connect_timeout);
+        let effectless =
+            |name: &String| without_effect(values, &DB_POOL_FILE, &format!("its property {name}"));
+        warnings.extend(file.ignored.iter().map(effectless));
+    }
+    // Pruning has no connection of its own; a file that can't be read is a mistake all the same.
+    if pool_file(values, &PRUNING_DB_POOL_FILE)?.is_some() {
+        warnings.push(without_effect(values, &PRUNING_DB_POOL_FILE, "the file"));
+    }
+    Ok((options, warnings))
+}
+
+fn pool_file(values: &Values, spec: &OptionSpec) -> Result<Option<PoolFile>, ParameterError> {
+    let Some(path) = values.optional_path(spec)? else { return Ok(None) };
+    if !path.is_file() {
+        return Err(values.invalid(spec, format!("there is no file {}", path.display())));
+    }
+    PoolFile::read(&path).map(Some).map_err(|reason| values.invalid(spec, reason))
+}
+
+fn without_effect(values: &Values, spec: &OptionSpec, what: &str) -> String {
+    let option = spec.dashed_name();
+    match values.origin(spec) {
+        Some(origin) => format!("{option} ({origin}): {what} has no effect"),
+        None => format!("{option}: {what} has no effect"),
+    }
+}
+
 fn warn_of_postgresql_options(values: &Values, warnings: &mut Vec<String>) {
-    for spec in [&DB_USERNAME, &DB_PASSWORD, &DB_POOL_FILE, &PRUNING_DB_POOL_FILE] {
+    for spec in [&DB_USERNAME, &DB_PASSWORD, &DB_POOL_FILE, &PRUNING_DB_POOL_FILE, &DB_MIGRATE] {
         if let Some(origin) = values.origin(spec) {
             let option = spec.dashed_name();
             warnings.push(format!("{option} ({origin}) has no effect: the database is SQLite"));
         }
-    }
-}
-
-fn existing_file(values: &Values, spec: &OptionSpec) -> Result<Option<PathBuf>, ParameterError> {
-    match values.optional_path(spec)? {
-        Some(path) if !Path::is_file(&path) => {
-            Err(values.invalid(spec, format!("there is no file {}", path.display())))
-        }
-        path => Ok(path),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
+use super::PostgresUrl;
+
 /// A parsed `--slashing-protection-db-url`.
 ///
 /// Accepts Web3Signer's `jdbc:postgresql://...`, and `postgres://...`, `postgresql://...`,
@@ -11,15 +13,7 @@ pub enum DatabaseUrl {
     /// One SQLite file.
     Sqlite(PathBuf),
     /// A PostgreSQL server.
-    Postgres(PostgresUrl),
-}
-
-/// Address of a PostgreSQL database. May contain a password: `Debug` and `Display` show host and
-/// database only.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PostgresUrl {
-    /// `postgresql://` and the rest as given.
-    url: String,
+    Postgres(Box<PostgresUrl>),
 }
 
 /// Why a text is no database URL. Never carries the text, which may contain a password.
@@ -40,33 +34,24 @@ pub enum DatabaseUrlError {
     /// A PostgreSQL URL without a host.
     #[error("the PostgreSQL URL names no host")]
     NoHost,
-}
-
-impl PostgresUrl {
-    /// The whole URL, password included, in the form `postgresql://...`.
-    pub fn expose(&self) -> &str {
-        &self.url
-    }
-
-    /// Host, port and database: what lies between the credentials and the parameters.
-    fn harmless_part(&self) -> &str {
-        let rest = self.url.split_once("://").map_or("", |(_, rest)| rest);
-        let rest = rest.split(['?', '#']).next().unwrap_or_default();
-        // A password may itself contain '@' or '/', so everything up to the last '@' goes.
-        rest.rsplit_once('@').map_or(rest, |(_, harmless)| harmless)
-    }
-}
-
-impl fmt::Display for PostgresUrl {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "postgresql://{}", self.harmless_part())
-    }
-}
-
-impl fmt::Debug for PostgresUrl {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, formatter)
-    }
+    /// Records belong on one primary server.
+    #[error("the PostgreSQL URL names several hosts; name the primary server alone")]
+    SeveralHosts,
+    /// The port is no number up to 65535.
+    #[error("the PostgreSQL URL has a port that is no number up to 65535")]
+    BadPort,
+    /// Percent signs that lead to no text.
+    #[error("the PostgreSQL URL has a percent-encoded part that is no UTF-8 text")]
+    BadEncoding,
+    /// `sslmode` is none of libpq's.
+    #[error(
+        "the PostgreSQL URL has an unknown sslmode: use disable, allow, prefer, require, verify-ca \
+         or verify-full"
+    )]
+    UnknownTlsMode,
+    /// `options` can't be read.
+    #[error("the PostgreSQL URL has options that are not of the form `-c name=value`")]
+    BadOptions,
 }
 
 impl fmt::Display for DatabaseUrl {
@@ -91,16 +76,7 @@ impl FromStr for DatabaseUrl {
                 _ => Ok(Self::Sqlite(PathBuf::from(path))),
             };
         }
-        let rest = ["jdbc:postgresql://", "postgresql://", "postgres://"]
-            .iter()
-            .find_map(|scheme| text.strip_prefix(scheme))
-            .ok_or(DatabaseUrlError::UnknownScheme)?;
-        let url = PostgresUrl { url: format!("postgresql://{rest}") };
-        match url.harmless_part() {
-            "" => Err(DatabaseUrlError::NoHost),
-            harmless if harmless.starts_with('/') => Err(DatabaseUrlError::NoHost),
-            _ => Ok(Self::Postgres(url)),
-        }
+        text.parse().map(|url| Self::Postgres(Box::new(url)))
     }
 }
 
@@ -130,8 +106,6 @@ mod tests {
             let url: DatabaseUrl = text.parse().unwrap();
             assert_eq!(url.to_string(), "postgresql://db.example:5432/signer");
             assert!(!format!("{url:?}").contains("ecret"), "{url:?}");
-            let DatabaseUrl::Postgres(url) = url else { panic!("{text} is PostgreSQL") };
-            assert_eq!(url.expose(), text.replace("jdbc:", "").replace("postgres:", "postgresql:"));
         }
     }
 

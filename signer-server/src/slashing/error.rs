@@ -10,11 +10,12 @@ use super::{MarkerError, Refusal, StoreError};
 /// Option that confirms a new, empty database although keys were registered before.
 pub const CONFIRM_OPTION: &str = "--accept-new-slashing-protection-db";
 
-/// Why slashing protection could not be opened. Every one of these stops the start.
+/// Why slashing protection could not be opened. Every one of these stops the start. Databases are
+/// named by their file, or by their address without credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The URL names a kind of database that this version does not have.
-    #[error("PostgreSQL is not available in this version (asked for {url}); use sqlite:<path>")]
+    /// This command does not know this kind of database.
+    #[error("this command does not work on PostgreSQL in this version (asked for {url})")]
     PostgresNotAvailable {
         /// Host and database, without credentials.
         url: String,
@@ -88,6 +89,29 @@ pub enum OpenError {
         /// The file.
         database: PathBuf,
     },
+    /// The database holds Web3Signer's tables, and none of ours.
+    #[error(
+        "{} is Web3Signer's database. Its records are not known here until they are brought over: \
+         give Midslot a database of its own (or a schema, by currentSchema in the URL) and import \
+         what Web3Signer exports", database.display()
+    )]
+    Web3SignerDatabase {
+        /// Its address.
+        database: PathBuf,
+    },
+    /// The schema is older than this signer, and it may not change it.
+    #[error(
+        "{} has schema version {found}, this signer needs {needed}: start once with \
+         --db-migrate=auto as a user who may change the schema", database.display()
+    )]
+    MigrationsMissing {
+        /// Its address.
+        database: PathBuf,
+        /// Version in the database; 0 when there is none.
+        found: i64,
+        /// Version that this signer needs.
+        needed: i64,
+    },
     /// A newer version of the signer has used the database.
     #[error(
         "{} has schema version {found}, newer than version {supported} of this signer: use the \
@@ -122,8 +146,8 @@ pub enum OpenError {
         /// Root of the configured network.
         network: Root,
     },
-    /// SQLite failed or can't be trusted: the file is corrupt, busy, read-only, contradicts itself,
-    /// a setting that durability depends on was not taken, the disk is full.
+    /// The database failed or can't be trusted: it can't be reached, is corrupt, busy, read-only,
+    /// contradicts itself, lacks a setting that durability depends on, has no space left.
     #[error("can't open the slashing protection database {}: {source}", database.display())]
     Store {
         /// The file.

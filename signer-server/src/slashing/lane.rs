@@ -1,4 +1,8 @@
-//! The one task that talks to the database, and the queues in front of it.
+//! The tasks that talk to the database, and the queues in front of them.
+//!
+//! On SQLite one worker does everything. On PostgreSQL there is one worker for each connection:
+//! some share the attestations by key, so that two batches never meet in one key, one has the
+//! blocks, one the rest. Of each worker the following holds.
 //!
 //! Natural group commit: while one batch is being written the next one gathers, and whatever
 //! waits when the database is free becomes one transaction. There are no timers to tune: alone, a
@@ -15,17 +19,17 @@ mod batch;
 mod status;
 mod worker;
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use signer_client::wire::{PublicKey, Slot};
 use tokio::sync::{mpsc, oneshot};
 
-pub(super) use self::status::{HealthCheck, Status};
-use self::{batch::Waiting, worker::Worker};
+pub(super) use self::status::HealthCheck;
+use self::{batch::Waiting, status::Status, worker::Worker};
 use super::{
     error::Unavailable,
     rules::VoteEpochs,
-    store::{AuditPart, Decision, Request, Store, StoreError},
+    store::{AuditPart, Decision, HighWatermark, Request, Store, StoreError},
 };
 use crate::audit::{Buffer, Filter};
 
@@ -37,18 +41,40 @@ enum Command {
     Close { reply: oneshot::Sender<Result<(), StoreError>> },
 }
 
-/// The senders' end of the queues.
+/// The ways to the workers.
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
+    workers: Arc<[Queues]>,
+    /// Workers for attestations; each key has its own among them.
+    attestations: Range<usize>,
+    /// The worker for blocks.
+    blocks: usize,
+    /// The worker for commands and audit rows.
+    general: usize,
+}
+
+/// The senders' end of one worker's queues. They live and die together, also those that nothing is
+/// sent to.
+#[derive(Debug)]
+struct Queues {
     attestations: mpsc::Sender<Waiting<VoteEpochs>>,
     blocks: mpsc::Sender<Waiting<Slot>>,
     commands: mpsc::Sender<Command>,
     status: Arc<Status>,
 }
 
-impl Lane {
-    /// Starts the task on the current runtime. `capacity` bounds each of the two queues.
-    pub(super) fn start<S: Store>(
+/// The stores of a lane that has one for each kind of work.
+#[derive(Debug)]
+pub(super) struct Stores<S> {
+    /// At least one.
+    pub(super) attestations: Vec<S>,
+    pub(super) blocks: S,
+    pub(super) general: S,
+}
+
+impl Queues {
+    /// Starts a worker.
+    fn start<S: Store>(
         store: S,
         audit: Arc<Buffer>,
         capacity: usize,
@@ -70,9 +96,49 @@ impl Lane {
         tokio::spawn(worker.run());
         Self { attestations, blocks, commands, status }
     }
+}
 
-    pub(super) fn status(&self) -> &Status {
-        &self.status
+impl Lane {
+    /// Starts one worker for everything on the current runtime. `capacity` bounds each of its two
+    /// queues.
+    pub(super) fn start<S: Store>(
+        store: S,
+        audit: Arc<Buffer>,
+        capacity: usize,
+        health_check: HealthCheck,
+    ) -> Self {
+        let worker = Queues::start(store, audit, capacity, health_check);
+        Self { workers: Arc::new([worker]), attestations: 0..1, blocks: 0, general: 0 }
+    }
+
+    /// Starts one worker for each store. `capacity` bounds each of their queues.
+    pub(super) fn start_divided<S: Store>(
+        stores: Stores<S>,
+        audit: Arc<Buffer>,
+        capacity: usize,
+        health_check: HealthCheck,
+    ) -> Self {
+        // Only one worker writes audit rows; the others look after a buffer that stays empty.
+        let other = |store| Queues::start(store, Buffer::discarding(), capacity, health_check);
+        let mut workers: Vec<_> = stores.attestations.into_iter().map(other).collect();
+        let attestations = 0..workers.len();
+        workers.push(other(stores.blocks));
+        workers.push(Queues::start(stores.general, audit, capacity, health_check));
+        let (blocks, general) = (attestations.end, attestations.end + 1);
+        Self { workers: workers.into(), attestations, blocks, general }
+    }
+
+    pub(super) fn status(&self) -> LaneStatus<'_> {
+        LaneStatus { lane: self }
+    }
+
+    /// The worker for a key's attestations. Keys are points on a curve, so that their last bytes
+    /// are as good as random.
+    fn worker_of(&self, key: &PublicKey) -> &Queues {
+        let last = key.as_bytes().last_chunk().map_or(0, |last| u64::from_be_bytes(*last));
+        let count = self.attestations.len() as u64;
+        let place = usize::try_from(last % count).unwrap_or(0);
+        &self.workers[self.attestations.start + place]
     }
 
     /// Clears an attestation. Dropping the future before the request is in a batch withdraws it;
@@ -81,7 +147,7 @@ impl Lane {
         &self,
         request: Request<VoteEpochs>,
     ) -> Result<Decision, Unavailable> {
-        enqueue(&self.attestations, request).await
+        enqueue(&self.worker_of(&request.key).attestations, request).await
     }
 
     /// Clears a block; the same holds.
@@ -89,33 +155,58 @@ impl Lane {
         &self,
         request: Request<Slot>,
     ) -> Result<Decision, Unavailable> {
-        enqueue(&self.blocks, request).await
+        enqueue(&self.workers[self.blocks].blocks, request).await
     }
 
     pub(super) async fn register(&self, keys: Vec<PublicKey>) -> Result<(), Unavailable> {
         let (reply, answer) = oneshot::channel();
-        self.command(Command::Register { keys, reply }, answer).await?
+        self.command(self.general, Command::Register { keys, reply }, answer).await?
     }
 
     pub(super) async fn read_audit(&self, filter: Filter) -> Result<AuditPart, Unavailable> {
         let (reply, answer) = oneshot::channel();
-        self.command(Command::ReadAudit { filter, reply }, answer).await?
+        self.command(self.general, Command::ReadAudit { filter, reply }, answer).await?
     }
 
     /// Answers what waits, writes the audit rows that are finished, and lets go of the database.
     /// A second call does nothing.
     pub(super) async fn close(&self) -> Result<(), StoreError> {
-        let (reply, answer) = oneshot::channel();
-        self.command(Command::Close { reply }, answer).await.unwrap_or(Ok(()))
+        let mut closed = Ok(());
+        let others = (0..self.workers.len()).filter(|worker| *worker != self.general);
+        // The one with the audit rows last, so that it has those of all answers.
+        for worker in others.chain([self.general]) {
+            let (reply, answer) = oneshot::channel();
+            let command = Command::Close { reply };
+            closed = closed.and(self.command(worker, command, answer).await.unwrap_or(Ok(())));
+        }
+        closed
     }
 
     async fn command<Answer>(
         &self,
+        worker: usize,
         command: Command,
         answer: oneshot::Receiver<Answer>,
     ) -> Result<Answer, Unavailable> {
-        self.commands.send(command).await.map_err(|_| Unavailable::Closed)?;
+        self.workers[worker].commands.send(command).await.map_err(|_| Unavailable::Closed)?;
         answer.await.map_err(|_| Unavailable::Closed)
+    }
+}
+
+/// What all workers say about themselves.
+pub(super) struct LaneStatus<'a> {
+    lane: &'a Lane,
+}
+
+impl LaneStatus<'_> {
+    /// Whether the database is open for each of them and hangs for none.
+    pub(super) fn is_healthy(&self) -> bool {
+        self.lane.workers.iter().all(|worker| worker.status.is_healthy())
+    }
+
+    /// As the worker for commands last saw it.
+    pub(super) fn high_watermark(&self) -> Option<HighWatermark> {
+        self.lane.workers[self.lane.general].status.high_watermark()
     }
 }
 

@@ -63,23 +63,29 @@ pub enum MarkerError {
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     directories: Vec<PathBuf>,
-    database_directory: PathBuf,
+    /// `None` for a database on a server.
+    database_directory: Option<PathBuf>,
 }
 
 impl Places {
     /// `directories`: the key folders; they need not exist. `database_directory`: the folder of
     /// the database file.
     pub(super) fn new(directories: Vec<PathBuf>, database_directory: &Path) -> Self {
-        Self { directories, database_directory: database_directory.to_owned() }
+        Self { directories, database_directory: Some(database_directory.to_owned()) }
     }
 
-    fn beside_database(&self) -> PathBuf {
-        self.database_directory.join(FILE_NAME_BESIDE_DATABASE)
+    /// For a database on a server, which has no folder here.
+    pub(super) fn of_server(directories: Vec<PathBuf>) -> Self {
+        Self { directories, database_directory: None }
+    }
+
+    fn beside_database(&self) -> Option<PathBuf> {
+        Some(self.database_directory.as_ref()?.join(FILE_NAME_BESIDE_DATABASE))
     }
 
     fn files(&self) -> impl Iterator<Item = PathBuf> {
         let in_folders = self.directories.iter().map(|directory| directory.join(FILE_NAME));
-        in_folders.chain([self.beside_database()])
+        in_folders.chain(self.beside_database())
     }
 
     /// Every marker that exists.
@@ -116,15 +122,24 @@ impl Places {
                 ),
             }
         }
+        let Some(directory) = &self.database_directory else {
+            if written.is_empty() {
+                tracing::warn!(
+                    "no key folder and no data path is writable: nothing guards against another, \
+                     empty slashing protection database at the next start"
+                );
+            }
+            return Ok(());
+        };
         // A marker of an earlier database there would contradict the new ones.
-        let beside_database = self.beside_database();
+        let beside_database = directory.join(FILE_NAME_BESIDE_DATABASE);
         if written.is_empty() || beside_database.exists() {
             write_marker(&beside_database, cluster, database)
                 .map_err(|source| MarkerError::Unwritable { path: beside_database, source })?;
         }
         if !self.is_any_apart(&written) {
             tracing::warn!(
-                folder = %self.database_directory.display(),
+                folder = %directory.display(),
                 "no key folder is writable: the marker that guards against a lost slashing \
                  protection database lies in the database's own folder and would be lost with it"
             );
@@ -134,7 +149,8 @@ impl Places {
 
     /// Whether one of these folders is another one than the database's.
     fn is_any_apart(&self, directories: &[&PathBuf]) -> bool {
-        let database_directory = fs::canonicalize(&self.database_directory).ok();
+        let database_directory =
+            self.database_directory.as_ref().and_then(|directory| fs::canonicalize(directory).ok());
         directories.iter().any(|directory| fs::canonicalize(directory).ok() != database_directory)
     }
 }

@@ -5,8 +5,8 @@
 //! [`SlashingProtection::clear`] makes it.
 //!
 //! The way of a request: [`SlashingProtection::clear`] -> `lane` (bounded queues, batches of
-//! whatever waits, blocks first) -> `store` (rules on the state in memory, one transaction per
-//! batch) -> its own answer. The same task writes the audit trail when no block or attestation
+//! whatever waits, blocks first) -> `store` (one transaction per batch: on SQLite by the rules on
+//! the state in memory, on PostgreSQL by the same rules in SQL) -> its own answer. The same task writes the audit trail when no block or attestation
 //! waits.
 
 mod administration;
@@ -16,6 +16,7 @@ mod error;
 pub(crate) mod interchange;
 mod lane;
 mod marker;
+mod postgres_url;
 mod protection;
 mod refusal;
 pub mod rules;
@@ -23,16 +24,18 @@ mod store;
 
 pub use administration::{Administration, AdministrationOptions};
 pub use cleared::Cleared;
-pub use database_url::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
+pub use database_url::{DatabaseUrl, DatabaseUrlError};
 pub use error::{CONFIRM_OPTION, NotCleared, OpenError, RegisterError, Unavailable};
 pub use interchange::{
     ExportError, FileError, ImportError, ImportOptions, ImportReport, KeyFailure, KeyOutcome,
     Survey, SurveyedFile,
 };
 pub use marker::{FILE_NAME as MARKER_FILE_NAME, MarkerError};
+pub use postgres_url::{PostgresUrl, TlsMode};
 pub use protection::{OpenOptions, SlashingProtection};
 pub use refusal::{RecordedAttestation, RecordedBlock, Refusal};
 pub use store::{
-    HighWatermark, StoreError,
+    HighWatermark, RolledBack, StoreError,
+    postgres::{MigrateMode, PostgresOptions},
     records::{LowWatermark, RecordsError, Selection, WatermarkPlace},
 };

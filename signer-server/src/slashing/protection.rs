@@ -1,7 +1,7 @@
 //! The handle that the rest of the signer holds.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,18 +11,19 @@ use tokio::{task::spawn_blocking, time::timeout};
 use uuid::Uuid;
 
 use super::{
-    Cleared, DatabaseUrl, HighWatermark, NotCleared, OpenError, RegisterError, StoreError,
-    Unavailable,
-    lane::{HealthCheck, Lane},
+    Cleared, DatabaseUrl, HighWatermark, NotCleared, OpenError, PostgresOptions, PostgresUrl,
+    RegisterError, StoreError, Unavailable,
+    lane::{HealthCheck, Lane, Stores},
     marker::{self, Places},
     rules::VoteEpochs,
     store::{
         Decision, Request,
-        sqlite::{OpenRequest, Opened, SqliteStore},
+        postgres::{self, PostgresStore},
+        sqlite::{self, SqliteStore},
     },
 };
 use crate::{
-    audit::{Buffer, Filter, MAX_PAGE, Page, Ticket, Writer},
+    audit::{Buffer, Filter, Ids, MAX_PAGE, Page, Ticket, Writer},
     duty::{Duty, Protection},
 };
 
@@ -34,6 +35,8 @@ const REGISTER_CHUNK: usize = 2_048;
 pub struct OpenOptions {
     /// Which database.
     pub database: DatabaseUrl,
+    /// How it is used, when it is PostgreSQL.
+    pub postgres: PostgresOptions,
     /// Genesis validators root of the configured network. `None` when it is not known: the
     /// first block or attestation then says which chain the database protects.
     pub network_genesis_validators_root: Option<Root>,
@@ -61,6 +64,7 @@ impl OpenOptions {
     pub fn new(database: DatabaseUrl) -> Self {
         Self {
             database,
+            postgres: PostgresOptions::default(),
             network_genesis_validators_root: None,
             marker_directories: Vec::new(),
             accept_new_database: false,
@@ -91,7 +95,8 @@ struct Parts {
 #[derive(Debug)]
 struct OpenDatabase {
     lane: Lane,
-    path: PathBuf,
+    /// Its file, or its address without credentials.
+    name: PathBuf,
     cluster: Uuid,
     places: Places,
 }
@@ -99,32 +104,15 @@ struct OpenDatabase {
 impl SlashingProtection {
     /// Opens the database; must be called on a tokio runtime, on which its task then lives.
     pub async fn open(options: OpenOptions) -> Result<Self, OpenError> {
-        let path = match options.database {
-            DatabaseUrl::Sqlite(path) => path,
-            DatabaseUrl::Postgres(url) => {
-                return Err(OpenError::PostgresNotAvailable { url: url.to_string() });
-            }
+        let (database, audit) = match &options.database {
+            DatabaseUrl::Sqlite(path) => open_sqlite(&options, path).await?,
+            DatabaseUrl::Postgres(url) => open_postgres(&options, url).await?,
         };
-        let places = Places::new(options.marker_directories, marker::directory_of(&path));
-        let Opened { store, next_audit_id } = SqliteStore::open(OpenRequest {
-            path: &path,
-            places: options.enabled.then_some(&places),
-            network_root: options.network_genesis_validators_root,
-            accept_new_database: options.accept_new_database,
-        })
-        .await?;
         if !options.enabled {
             warn_disabled();
         }
-        let audit = Buffer::new(&options.instance, next_audit_id);
-        let cluster = store.cluster();
-        let health_check = HealthCheck {
-            interval: options.health_check_interval,
-            timeout: options.health_check_timeout,
-        };
-        let lane = Lane::start(store, Arc::clone(&audit), options.queue_capacity, health_check);
-        let database = Some(OpenDatabase { lane, path, cluster, places });
         let (enabled, timeout) = (options.enabled, options.timeout);
+        let database = Some(database);
         Ok(Self { parts: Arc::new(Parts { audit, database, enabled, timeout }) })
     }
 
@@ -156,10 +144,10 @@ impl SlashingProtection {
             return Ok(());
         }
         // First the marker: a crash in between leaves one too many, never one too few.
-        let (places, path) = (database.places.clone(), database.path.clone());
+        let (places, name) = (database.places.clone(), database.name.clone());
         let cluster = database.cluster;
         #[expect(clippy::disallowed_methods, reason = "once per reload, and one reload at a time")]
-        let written = spawn_blocking(move || places.write(cluster, &path)).await;
+        let written = spawn_blocking(move || places.write(cluster, &name)).await;
         written.map_err(|_| Unavailable::Closed)??;
         for chunk in keys.chunks(REGISTER_CHUNK) {
             database.lane.register(chunk.to_vec()).await?;
@@ -250,6 +238,52 @@ impl SlashingProtection {
             None => Ok(()),
         }
     }
+}
+
+impl OpenOptions {
+    fn health_check(&self) -> HealthCheck {
+        HealthCheck { interval: self.health_check_interval, timeout: self.health_check_timeout }
+    }
+}
+
+async fn open_sqlite(
+    options: &OpenOptions,
+    path: &Path,
+) -> Result<(OpenDatabase, Arc<Buffer>), OpenError> {
+    let places = Places::new(options.marker_directories.clone(), marker::directory_of(path));
+    let sqlite::Opened { store, next_audit_id } = SqliteStore::open(sqlite::OpenRequest {
+        path,
+        places: options.enabled.then_some(&places),
+        network_root: options.network_genesis_validators_root,
+        accept_new_database: options.accept_new_database,
+    })
+    .await?;
+    let audit = Buffer::new(&options.instance, Ids::counting_from(next_audit_id));
+    let cluster = store.cluster();
+    let (capacity, health_check) = (options.queue_capacity, options.health_check());
+    let lane = Lane::start(store, Arc::clone(&audit), capacity, health_check);
+    Ok((OpenDatabase { lane, name: path.to_owned(), cluster, places }, audit))
+}
+
+async fn open_postgres(
+    options: &OpenOptions,
+    url: &PostgresUrl,
+) -> Result<(OpenDatabase, Arc<Buffer>), OpenError> {
+    let places = Places::of_server(options.marker_directories.clone());
+    let opened = PostgresStore::open(postgres::OpenRequest {
+        url,
+        options: &options.postgres,
+        places: options.enabled.then_some(&places),
+        network_root: options.network_genesis_validators_root,
+        accept_new_database: options.accept_new_database,
+    })
+    .await?;
+    let audit = Buffer::new(&options.instance, Ids::from_clock(opened.instance));
+    let (capacity, health_check) = (options.queue_capacity, options.health_check());
+    let postgres::Opened { attestations, blocks, general, cluster, .. } = opened;
+    let stores = Stores { attestations, blocks, general };
+    let lane = Lane::start_divided(stores, Arc::clone(&audit), capacity, health_check);
+    Ok((OpenDatabase { lane, name: PathBuf::from(url.to_string()), cluster, places }, audit))
 }
 
 fn warn_disabled() {

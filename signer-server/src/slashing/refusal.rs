@@ -124,6 +124,13 @@ pub enum Refusal {
     /// own history. The last guard; it means damaged or foreign data.
     #[error("the database already holds a record in this place that its state does not cover")]
     RecordInTheWay,
+    /// The database said no, and what it was compared with can't be told: the records have changed
+    /// since, or could not be read.
+    #[error("the database refused it: {rule}")]
+    ByDatabase {
+        /// The rule that it breaks.
+        rule: &'static str,
+    },
 }
 
 impl Refusal {
@@ -145,6 +152,7 @@ impl Refusal {
             Self::SourceBelowFloor { .. } => "source_below_floor",
             Self::TargetNotAboveFloor { .. } => "target_not_above_floor",
             Self::RecordInTheWay => "record_in_the_way",
+            Self::ByDatabase { .. } => "by_database",
         }
     }
 }

@@ -14,7 +14,6 @@ const AT_LEAST_1: Kind = Kind::Integer { min: 1, max: i32::MAX as u64 };
 const EPOCH: Kind = Kind::Integer { min: 0, max: u64::MAX };
 
 const NO_PRUNING: &str = "this version keeps all records";
-const NO_POLLING: &str = "SQLite shows its health with every write and is not polled";
 
 /// A hidden option that moves a fork to another epoch.
 const fn fork_epoch(names: &'static [&'static str]) -> OptionSpec {
@@ -59,7 +58,7 @@ option_table!(
         SLASHING,
         "Database of signed blocks and attestations: `sqlite:<file>`, `jdbc:postgresql://...` or \
          `postgres://...`. Without it: SQLite in the file slashing-protection.sqlite of \
-         --data-path. PostgreSQL is not available in this version."
+         --data-path. Several signers may share one PostgreSQL database."
     )
     .secret(),
     DB_USERNAME = OptionSpec::new(
@@ -133,16 +132,14 @@ option_table!(
         SLASHING,
         "Milliseconds after which an unanswered database check counts as failed."
     )
-    .default("3000")
-    .no_effect(NO_POLLING),
+    .default("3000"),
     HEALTH_CHECK_INTERVAL = OptionSpec::new(
         &["slashing-protection-db-health-check-interval-milliseconds"],
         AT_LEAST_1,
         SLASHING,
         "Milliseconds between two database checks."
     )
-    .default("30000")
-    .no_effect(NO_POLLING),
+    .default("30000"),
     DB_CONNECTION_POOL_ENABLED = OptionSpec::new(
         &["Xslashing-protection-db-connection-pool-enabled"],
         Kind::Boolean,

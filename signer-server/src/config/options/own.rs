@@ -5,6 +5,7 @@ use super::{
     super::option::{Kind, OptionSpec, Scope},
     option_table,
 };
+use crate::slashing::MigrateMode;
 
 const SIGNING_POOL: &str = "Midslot: signing pool";
 const LIMITS: &str = "Midslot: limits";
@@ -103,4 +104,12 @@ option_table!(
          Only right when nothing can have been signed that the new database does not know."
     )
     .default("false"),
+    DB_MIGRATE = OptionSpec::new(
+        &["db-migrate"],
+        Kind::Choice(MigrateMode::NAMES),
+        SLASHING,
+        "What to do at the start with a PostgreSQL database whose tables are missing or older than \
+         this version: bring them up to date, or refuse to start."
+    )
+    .default("auto"),
 );

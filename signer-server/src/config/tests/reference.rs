@@ -116,6 +116,7 @@ eth2  accept-new-slashing-protection-db                          flag     false
 export  pubkeys                                                  list     -
 import  allow-partial                                            flag     false
 watermark-repair  pubkeys                                        list     -
+eth2  db-migrate                                                 choice   auto
 ";
 
 struct Expected {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::scheduler::Class;
 use crate::{
-    slashing::DatabaseUrl,
+    slashing::{DatabaseUrl, MigrateMode},
     telemetry::{
         logs::{LogFormat, LogLevel},
         metrics::Category,
@@ -240,8 +240,9 @@ fn unusable_databases_are_refused_without_showing_the_address() {
     for (url, reason) in [
         ("mysql://a:hunter2@b", "(command line): unknown kind of database"),
         ("sqlite::memory:", "a database in memory would forget"),
-        ("jdbc:postgresql://h/db?password=hunter2", "PostgreSQL is not available in this version"),
-        ("postgres://a:hunter2@h/db", "PostgreSQL is not available in this version"),
+        ("jdbc:postgresql://h,i/db?password=hunter2", "names several hosts"),
+        ("postgres://a:hunter2@h:port/db", "a port that is no number"),
+        ("postgres://h/db?sslmode=hunter2", "unknown sslmode"),
     ] {
         let message = error(&format!("--data-path d eth2 --slashing-protection-db-url {url}"));
         assert_contains(&message, &["--slashing-protection-db-url (command line)", reason]);
@@ -263,10 +264,6 @@ fn postgresql_options_are_answered_with_one_warning_each_on_sqlite() {
     ))
     .unwrap();
     assert_eq!(invocation.warnings.len(), 4, "{:?}", invocation.warnings);
-    let slashing = invocation.config.slashing;
-    assert_eq!(slashing.username.as_deref(), Some("u"));
-    assert_eq!(slashing.password.unwrap().expose(), "hunter2");
-    assert!(slashing.pool_configuration_file.is_some());
     assert_contains(
         &error("--data-path d eth2 --slashing-protection-db-pool-configuration-file /nowhere/pool"),
         &[
@@ -274,6 +271,30 @@ fn postgresql_options_are_answered_with_one_warning_each_on_sqlite() {
             "no file /nowhere/pool",
         ],
     );
+}
+
+#[test]
+fn postgresql_takes_its_credentials_pool_and_migration_from_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let properties = folder.path().join("hikari.properties");
+    std::fs::write(&properties, "maximumPoolSize=5\nminimumIdle=hunter2\n").unwrap();
+    let invocation = read(&format!(
+        "--data-path d eth2 --slashing-protection-db-url \
+         jdbc:postgresql://h/db?user=u&socketTimeout=3 --slashing-protection-db-username v \
+         --slashing-protection-db-password hunter2 --db-migrate=check \
+         --slashing-protection-db-pool-configuration-file {}",
+        properties.display()
+    ))
+    .unwrap();
+    assert_eq!(invocation.warnings.len(), 2, "{:?}", invocation.warnings);
+    assert_contains(&invocation.warnings[0], &["--slashing-protection-db-url", "socketTimeout"]);
+    assert_contains(&invocation.warnings[1], &["pool-configuration-file", "minimumIdle"]);
+    assert!(!format!("{invocation:?}").contains("hunter2"));
+    let slashing = invocation.config.slashing;
+    let expected = "postgres://v:hunter2@h/db?socketTimeout=3".parse().unwrap();
+    assert_eq!(slashing.database, Some(expected));
+    assert_eq!(slashing.postgres.attestation_connections, 3);
+    assert_eq!(slashing.postgres.migrate, MigrateMode::Check);
 }
 
 #[test]
@@ -330,8 +351,6 @@ fn options_without_effect_are_answered_with_one_warning_each() {
         ("eth2 --slashing-protection-pruning-slots-per-epoch=9", "keeps all records"),
         ("eth2 --slashing-protection-pruning-interval=9", "keeps all records"),
         ("eth2 --slashing-protection-pruning-at-boot-enabled=true", "keeps all records"),
-        ("eth2 --slashing-protection-db-health-check-timeout-milliseconds=9", "SQLite"),
-        ("eth2 --slashing-protection-db-health-check-interval-milliseconds=9", "SQLite"),
     ] {
         let warnings = read(&format!("--data-path d {arguments}")).unwrap().warnings;
         assert_eq!(warnings.len(), 1, "{arguments}: {warnings:?}");

@@ -12,6 +12,7 @@ use crate::{
     slashing::{HighWatermark, refusal::Refusal},
 };
 
+mod divided;
 mod service;
 
 /// What a [`ScriptedStore`] did, for the test to look at, and what holds it up.

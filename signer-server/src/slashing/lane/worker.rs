@@ -1,4 +1,4 @@
-//! The loop of the database task.
+//! The loop of a database task.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -138,6 +138,7 @@ impl<S: Store> Worker<S> {
         let writes_audit = self.is_audit_due(busy);
         if writes_audit {
             self.write_audit().await?;
+            self.status.set_high_watermark(self.store.high_watermark());
         }
         let event = match self.commands.try_recv() {
             Ok(command) => Event::Command(Some(command)),
@@ -163,7 +164,11 @@ impl<S: Store> Worker<S> {
             Event::Command(Some(command)) => return self.obey(command).await,
             Event::AuditDue => {}
             Event::Idle => self.store.idle().await?,
-            Event::CheckDue => self.store.check().await?,
+            Event::CheckDue => {
+                self.store.check().await?;
+                // Another program may have moved it.
+                self.status.set_high_watermark(self.store.high_watermark());
+            }
             // The three senders live and die together.
             Event::Block(None) | Event::Attestation(None) | Event::Command(None) => {
                 return Ok(Step::End(None));

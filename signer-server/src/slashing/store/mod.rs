@@ -3,11 +3,14 @@
 //! A store decides with the pure rules ([`super::rules`]) and makes durable what they allow; the
 //! lane above decides in which order and in which batches.
 
+mod error;
+pub(crate) mod postgres;
 pub(crate) mod records;
 pub(crate) mod sqlite;
 
 use signer_client::wire::{Epoch, PublicKey, Root, Slot};
 
+pub use self::error::{RolledBack, StoreError};
 use super::{refusal::Refusal, rules::VoteEpochs};
 use crate::audit::{Entry, Filter};
 
@@ -115,83 +118,4 @@ pub(crate) trait Store: Send + 'static {
 
     /// Puts everything in order and lets go of the database.
     fn close(self) -> impl Future<Output = Result<(), StoreError>> + Send;
-}
-
-/// Why a database call failed.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Another program holds a lock.
-    #[error("the database is in use by another program: {0}")]
-    Busy(#[source] sqlx::Error),
-    /// No space left.
-    #[error("the disk is full: {0}")]
-    Full(#[source] sqlx::Error),
-    /// The file can't be written.
-    #[error("the database file is read-only: {0}")]
-    ReadOnly(#[source] sqlx::Error),
-    /// The file is no database or a damaged one.
-    #[error("the database file is corrupt: {0}")]
-    Corrupt(#[source] sqlx::Error),
-    /// The file can't be opened, read or written.
-    #[error("input or output failed: {0}")]
-    InputOutput(#[source] sqlx::Error),
-    /// A row contradicts a row that is there.
-    #[error("a record contradicts the database: {0}")]
-    Constraint(#[source] sqlx::Error),
-    /// Anything else that the driver reports.
-    #[error(transparent)]
-    Driver(sqlx::Error),
-    /// The files under our feet are not those that were opened.
-    #[error("the database file or its log was removed or replaced while in use")]
-    Replaced,
-    /// The reopened database knows less than was durably recorded in it.
-    #[error("the database has lost records of the key {key}")]
-    WentBack {
-        /// A key whose state went back.
-        key: PublicKey,
-    },
-    /// The reopened database has fewer transactions with records than were durable in it.
-    #[error("the database has lost records: {written} batches were written, it holds {found}")]
-    BatchesLost {
-        /// Batches that were durable.
-        written: u64,
-        /// Batches that are there.
-        found: u64,
-    },
-    /// A stored value can't be what the schema promises.
-    #[error("the database holds an impossible value in {column}")]
-    ImpossibleValue {
-        /// Where.
-        column: &'static str,
-    },
-    /// The highest slot or target of some keys is below their own records: damage, or another
-    /// program's writes.
-    #[error("the database contradicts itself: {keys} keys have records above their maxima")]
-    StateBehindHistory {
-        /// How many.
-        keys: i64,
-    },
-    /// A setting that durability depends on was not taken; the usual cause is a file system that
-    /// can't lock or map files.
-    #[error(
-        "the database does not take the setting {setting} = {wanted} (it stays {found}); is it on \
-         a network file system?"
-    )]
-    WeakSetting {
-        /// Name of the pragma.
-        setting: &'static str,
-        /// Value that is needed.
-        wanted: &'static str,
-        /// Value that was read back.
-        found: String,
-    },
-    /// An update reached fewer rows than it must.
-    #[error("the state of {missing} keys is missing in the database")]
-    StateMissing {
-        /// How many.
-        missing: u64,
-    },
-    /// No connection: an earlier attempt to open the database again failed.
-    #[error("the database is not open")]
-    NotOpen,
 }

@@ -8,22 +8,21 @@ fn primary_code(error: &sqlx::Error) -> Option<u8> {
     u8::try_from(code & 0xff).ok()
 }
 
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        match primary_code(&error) {
-            // SQLITE_BUSY, SQLITE_LOCKED
-            Some(5 | 6) => Self::Busy(error),
-            // SQLITE_READONLY
-            Some(8) => Self::ReadOnly(error),
-            // SQLITE_IOERR, SQLITE_CANTOPEN
-            Some(10 | 14) => Self::InputOutput(error),
-            // SQLITE_CORRUPT, SQLITE_NOTADB
-            Some(11 | 26) => Self::Corrupt(error),
-            // SQLITE_FULL
-            Some(13) => Self::Full(error),
-            // SQLITE_CONSTRAINT
-            Some(19) => Self::Constraint(error),
-            _ => Self::Driver(error),
-        }
+/// What an error of SQLite means.
+pub(in crate::slashing::store) fn cause(error: sqlx::Error) -> StoreError {
+    match primary_code(&error) {
+        // SQLITE_BUSY, SQLITE_LOCKED
+        Some(5 | 6) => StoreError::Busy(error),
+        // SQLITE_READONLY
+        Some(8) => StoreError::ReadOnly(error),
+        // SQLITE_IOERR, SQLITE_CANTOPEN
+        Some(10 | 14) => StoreError::InputOutput(error),
+        // SQLITE_CORRUPT, SQLITE_NOTADB
+        Some(11 | 26) => StoreError::Corrupt(error),
+        // SQLITE_FULL
+        Some(13) => StoreError::Full(error),
+        // SQLITE_CONSTRAINT
+        Some(19) => StoreError::Constraint(error),
+        _ => StoreError::Driver(error),
     }
 }

@@ -35,7 +35,9 @@ use crate::{
     slashing::rules::VoteEpochs,
 };
 
+pub(super) use self::error::cause;
 pub(crate) use self::open::{OpenRequest, Opened};
+pub(super) use self::open::{confirm, known_markers};
 
 /// See the module.
 #[derive(Debug)]

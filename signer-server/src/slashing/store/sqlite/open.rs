@@ -121,7 +121,11 @@ async fn examine(
 }
 
 /// The operator has confirmed: from now on the markers remember this database.
-fn confirm(places: &Places, cluster: Uuid, path: &Path) -> Result<(), OpenError> {
+pub(in crate::slashing::store) fn confirm(
+    places: &Places,
+    cluster: Uuid,
+    path: &Path,
+) -> Result<(), OpenError> {
     let markers = places.read();
     if markers.as_ref().is_ok_and(|markers| markers.iter().all(|found| found.cluster == cluster)) {
         tracing::warn!(
@@ -139,7 +143,10 @@ fn confirm(places: &Places, cluster: Uuid, path: &Path) -> Result<(), OpenError>
 }
 
 /// Markers that the database must agree with: none once the operator has confirmed.
-fn known_markers(places: Option<&Places>, accept: bool) -> Result<Vec<Marker>, OpenError> {
+pub(in crate::slashing::store) fn known_markers(
+    places: Option<&Places>,
+    accept: bool,
+) -> Result<Vec<Marker>, OpenError> {
     match places.map(Places::read) {
         None => Ok(vec![]),
         Some(_) if accept => Ok(vec![]),

@@ -1,0 +1,208 @@
+//! The audit table.
+
+use std::sync::Arc;
+
+use signer_client::wire::{Epoch, PublicKey, Slot};
+use sqlx::{
+    PgConnection, Postgres, Row,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
+
+use super::{
+    columns::{audit_column_names, audit_columns_from_arrays},
+    rows::{fixed, stored_number, stored_root, to_stored},
+};
+use crate::{
+    audit::{Client, Entry, Filter, Outcome},
+    duty::DutyType,
+    slashing::{StoreError, store::AuditPart},
+};
+
+/// Rows that one read looks at.
+const READ_WINDOW: i64 = 10_000;
+
+/// At a request's end: what it came to, whether or not a row is there already.
+const WRITE: &str = concat!(
+    "INSERT INTO audit (",
+    audit_column_names!(),
+    ") SELECT ",
+    audit_column_names!(),
+    " FROM ",
+    audit_columns_from_arrays!(),
+    " ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome, reason = excluded.reason, \
+     queue_us = excluded.queue_us, database_us = excluded.database_us, bls_us = excluded.bls_us"
+);
+
+/// Where a window that begins before a row ends, and how many rows are in it.
+const WINDOW: &str = "SELECT min(id), count(*) FROM \
+     (SELECT id FROM audit WHERE id < $1 ORDER BY id DESC LIMIT $2) AS part";
+
+const READ: &str = "SELECT * FROM audit WHERE id < $1 AND id >= $2 \
+     AND ($3::bytea IS NULL OR public_key = $3) AND ($4::text IS NULL OR duty_type = $4) \
+     AND ($5::text IS NULL OR outcome = $5) ORDER BY id DESC LIMIT $6";
+
+/// Rows, column by column, as arrays.
+#[derive(Debug, Default)]
+pub(super) struct AuditColumns {
+    ids: Vec<i64>,
+    received_at: Vec<i64>,
+    instances: Vec<String>,
+    addresses: Vec<Option<String>>,
+    names: Vec<Option<String>>,
+    fingerprints: Vec<Option<String>>,
+    keys: Vec<Option<Vec<u8>>>,
+    identifiers: Vec<Option<String>>,
+    duty_types: Vec<Option<&'static str>>,
+    slots: Vec<Option<i64>>,
+    epochs: Vec<Option<i64>>,
+    roots: Vec<Option<Vec<u8>>>,
+    outcomes: Vec<&'static str>,
+    reasons: Vec<Option<String>>,
+    queue_us: Vec<Option<i64>>,
+    database_us: Vec<Option<i64>>,
+    bls_us: Vec<Option<i64>>,
+}
+
+/// PostgreSQL's texts hold every character but this one, which a client may well have sent.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+impl AuditColumns {
+    pub(super) fn of<'a>(entries: impl Iterator<Item = &'a Entry>) -> Self {
+        let mut columns = Self::default();
+        for entry in entries {
+            columns.push(entry);
+        }
+        columns
+    }
+
+    fn push(&mut self, entry: &Entry) {
+        let number = |number: Option<u64>| number.map(to_stored);
+        self.ids.push(entry.id);
+        self.received_at.push(entry.received_at_us);
+        self.instances.push(without_nul(&entry.instance));
+        self.addresses.push(entry.client.address.map(|address| address.to_string()));
+        self.names.push(entry.client.name.as_deref().map(without_nul));
+        self.fingerprints.push(entry.client.fingerprint.as_deref().map(without_nul));
+        self.keys.push(entry.key.as_ref().map(|key| key.as_bytes().to_vec()));
+        self.identifiers.push(entry.identifier.as_deref().map(without_nul));
+        self.duty_types.push(entry.duty_type.map(DutyType::name));
+        self.slots.push(number(entry.slot.map(|slot| slot.0)));
+        self.epochs.push(number(entry.epoch.map(|epoch| epoch.0)));
+        self.roots.push(entry.signing_root.as_ref().map(|root| root.as_bytes().to_vec()));
+        self.outcomes.push(entry.outcome.name());
+        self.reasons.push(entry.reason.as_deref().map(without_nul));
+        self.queue_us.push(number(entry.queue_us));
+        self.database_us.push(number(entry.database_us));
+        self.bls_us.push(number(entry.bls_us));
+    }
+
+    /// Binds the parameters 1 to 17.
+    pub(super) fn bind(
+        self,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Query<'_, Postgres, PgArguments> {
+        query
+            .bind(self.ids)
+            .bind(self.received_at)
+            .bind(self.instances)
+            .bind(self.addresses)
+            .bind(self.names)
+            .bind(self.fingerprints)
+            .bind(self.keys)
+            .bind(self.identifiers)
+            .bind(self.duty_types)
+            .bind(self.slots)
+            .bind(self.epochs)
+            .bind(self.roots)
+            .bind(self.outcomes)
+            .bind(self.reasons)
+            .bind(self.queue_us)
+            .bind(self.database_us)
+            .bind(self.bls_us)
+    }
+}
+
+/// Writes final rows.
+pub(super) async fn write(
+    connection: &mut PgConnection,
+    entries: &[&Entry],
+) -> Result<(), StoreError> {
+    let columns = AuditColumns::of(entries.iter().copied());
+    columns.bind(sqlx::query(WRITE)).execute(connection).await?;
+    Ok(())
+}
+
+/// Which of these rows are there.
+pub(super) async fn written(
+    connection: &mut PgConnection,
+    ids: &[i64],
+) -> Result<Vec<i64>, StoreError> {
+    let found = sqlx::query_scalar("SELECT id FROM audit WHERE id = ANY ($1)");
+    Ok(found.bind(ids).fetch_all(connection).await?)
+}
+
+/// See [`crate::slashing::store::Store::read_audit`].
+pub(super) async fn read(
+    connection: &mut PgConnection,
+    filter: &Filter,
+) -> Result<AuditPart, StoreError> {
+    let before = filter.before_id.unwrap_or(i64::MAX);
+    let (from, rows_in_window): (Option<i64>, i64) =
+        sqlx::query_as(WINDOW).bind(before).bind(READ_WINDOW).fetch_one(&mut *connection).await?;
+    let Some(from) = from else { return Ok(AuditPart::default()) };
+    let rows = sqlx::query(READ)
+        .bind(before)
+        .bind(from)
+        .bind(filter.key.as_ref().map(|key| key.as_bytes().as_slice()))
+        .bind(filter.duty_type.map(DutyType::name))
+        .bind(filter.outcome.map(Outcome::name))
+        .bind(i64::try_from(filter.limit).unwrap_or(i64::MAX))
+        .fetch_all(connection)
+        .await?;
+    let entries = rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+    let next_before_id = match entries.last() {
+        // The page is full; whether anything older matches shows the next one.
+        Some(oldest) if entries.len() >= filter.limit => {
+            (oldest.id > from || rows_in_window == READ_WINDOW).then_some(oldest.id)
+        }
+        _ => (rows_in_window == READ_WINDOW).then_some(from),
+    };
+    Ok(AuditPart { entries, next_before_id })
+}
+
+fn entry(row: &PgRow) -> Result<Entry, StoreError> {
+    let shared = |column| -> Result<Option<Arc<str>>, StoreError> {
+        let text: Option<&str> = row.try_get(column)?;
+        Ok(text.map(Arc::from))
+    };
+    let address: Option<&str> = row.try_get("client_address")?;
+    let key: Option<&[u8]> = row.try_get("public_key")?;
+    let duty_type: Option<&str> = row.try_get("duty_type")?;
+    let outcome: &str = row.try_get("outcome")?;
+    Ok(Entry {
+        id: row.try_get("id")?,
+        received_at_us: row.try_get("received_at")?,
+        instance: Arc::from(row.try_get::<&str, _>("instance")?),
+        client: Client {
+            address: address.and_then(|address| address.parse().ok()),
+            name: shared("client_name")?,
+            fingerprint: shared("client_fingerprint")?,
+        },
+        key: key.map(|key| fixed(key, "public_key").map(PublicKey)).transpose()?,
+        identifier: row.try_get("identifier")?,
+        duty_type: duty_type
+            .and_then(|name| DutyType::ALL.iter().copied().find(|kind| kind.name() == name)),
+        slot: stored_number(row, "slot")?.map(Slot),
+        epoch: stored_number(row, "epoch")?.map(Epoch),
+        signing_root: stored_root(row, "signing_root")?,
+        outcome: Outcome::from_name(outcome)
+            .ok_or(StoreError::ImpossibleValue { column: "outcome" })?,
+        reason: row.try_get("reason")?,
+        queue_us: stored_number(row, "queue_us")?,
+        database_us: stored_number(row, "database_us")?,
+        bls_us: stored_number(row, "bls_us")?,
+    })
+}

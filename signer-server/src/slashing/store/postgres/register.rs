@@ -1,0 +1,37 @@
+//! Keys and their ids.
+
+use signer_client::wire::PublicKey;
+use sqlx::{PgConnection, Row, postgres::PgRow};
+
+use super::rows::fixed;
+use crate::slashing::StoreError;
+
+/// Makes state for keys that have none and returns the ids of all.
+pub(super) async fn register(
+    connection: &mut PgConnection,
+    keys: &[PublicKey],
+) -> Result<Vec<(PublicKey, i32)>, StoreError> {
+    ids(sqlx::query("SELECT id, pubkey FROM sp_register($1)"), connection, keys).await
+}
+
+/// Finds keys that another signer registered.
+pub(super) async fn look_up(
+    connection: &mut PgConnection,
+    keys: &[PublicKey],
+) -> Result<Vec<(PublicKey, i32)>, StoreError> {
+    ids(sqlx::query("SELECT id, pubkey FROM validator WHERE pubkey = ANY ($1)"), connection, keys)
+        .await
+}
+
+async fn ids(
+    query: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
+    connection: &mut PgConnection,
+    keys: &[PublicKey],
+) -> Result<Vec<(PublicKey, i32)>, StoreError> {
+    let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
+    query.bind(keys).fetch_all(connection).await?.iter().map(key_and_id).collect()
+}
+
+fn key_and_id(row: &PgRow) -> Result<(PublicKey, i32), StoreError> {
+    Ok((PublicKey(fixed(row.try_get("pubkey")?, "pubkey")?), row.try_get("id")?))
+}
