@@ -94,6 +94,7 @@ async fn open(config: &Config, create: bool) -> Result<Administration, CommandEr
     marker_directories.retain(|folder| folder != Path::new("./"));
     let options = AdministrationOptions {
         database: config.slashing.database.clone().ok_or(CommandError::NoDatabase)?,
+        postgres: config.slashing.postgres.clone(),
         marker_directories,
         accept_new_database: config.slashing.accept_new_database,
         create,

@@ -3,20 +3,24 @@
 use std::{
     fs,
     io::{Read, Seek, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use signer_client::wire::{PublicKey, Root};
 
+use uuid::Uuid;
+
 use super::{
     DatabaseUrl, ExportError, HighWatermark, ImportError, ImportOptions, ImportReport,
-    LowWatermark, OpenError, RecordsError, Selection, StoreError, SurveyedFile,
+    LowWatermark, OpenError, PostgresOptions, PostgresUrl, RecordsError, Selection, StoreError,
+    SurveyedFile,
     interchange::{export, import},
     marker::{self, Places},
     store::{
         Store,
+        postgres::{self, PostgresStore},
         records::Records,
-        sqlite::{OpenRequest, SqliteStore},
+        sqlite::{self, SqliteStore},
     },
 };
 
@@ -25,6 +29,8 @@ use super::{
 pub struct AdministrationOptions {
     /// Which database.
     pub database: DatabaseUrl,
+    /// How it is used, when it is PostgreSQL.
+    pub postgres: PostgresOptions,
     /// Folders, usually those of the keys, that keep the marker of earlier registrations.
     pub marker_directories: Vec<PathBuf>,
     /// The operator confirms a database that the markers do not know.
@@ -37,39 +43,80 @@ pub struct AdministrationOptions {
 /// little longer.
 #[derive(Debug)]
 pub struct Administration {
-    store: SqliteStore,
-    path: PathBuf,
+    store: AnyStore,
+    cluster: Uuid,
+    /// Its file, or its address without credentials.
+    name: PathBuf,
     places: Places,
 }
 
-impl Administration {
-    /// Opens the database. On SQLite no signer may be running on it.
-    pub async fn open(options: AdministrationOptions) -> Result<Self, OpenError> {
-        let path = match options.database {
-            DatabaseUrl::Sqlite(path) => path,
-            DatabaseUrl::Postgres(url) => {
-                return Err(OpenError::PostgresNotAvailable { url: url.to_string() });
-            }
-        };
-        let places = Places::new(options.marker_directories, marker::directory_of(&path));
-        let is_absent = fs::metadata(&path).map_or(true, |metadata| metadata.len() == 0);
-        if is_absent && !options.create {
-            return Err(OpenError::NoDatabase { database: path });
+/// A database of either kind.
+#[derive(Debug)]
+enum AnyStore {
+    Sqlite(SqliteStore),
+    Postgres(PostgresStore),
+}
+
+/// Does the same with a store of either kind.
+macro_rules! with_store {
+    ($any:expr, $store:ident => $work:expr) => {
+        match $any {
+            AnyStore::Sqlite($store) => $work,
+            AnyStore::Postgres($store) => $work,
         }
-        let opened = SqliteStore::open(OpenRequest {
-            path: &path,
+    };
+}
+
+impl Administration {
+    /// Opens the database. On SQLite no signer may be running on it; on PostgreSQL signers may.
+    pub async fn open(options: AdministrationOptions) -> Result<Self, OpenError> {
+        match &options.database {
+            DatabaseUrl::Sqlite(path) => Self::open_sqlite(path, &options).await,
+            DatabaseUrl::Postgres(url) => Self::open_postgres(url, &options).await,
+        }
+    }
+
+    async fn open_sqlite(path: &Path, options: &AdministrationOptions) -> Result<Self, OpenError> {
+        let directories = options.marker_directories.clone();
+        let places = Places::new(directories, marker::directory_of(path));
+        let is_absent = fs::metadata(path).map_or(true, |metadata| metadata.len() == 0);
+        if is_absent && !options.create {
+            return Err(OpenError::NoDatabase { database: path.to_owned() });
+        }
+        let opened = SqliteStore::open(sqlite::OpenRequest {
+            path,
             places: Some(&places),
             // What the records say is the chain; an operator's command pins no other.
             network_root: None,
             accept_new_database: options.accept_new_database,
         })
         .await?;
-        Ok(Self { store: opened.store, path, places })
+        let cluster = opened.store.cluster();
+        Ok(Self { store: AnyStore::Sqlite(opened.store), cluster, name: path.to_owned(), places })
+    }
+
+    async fn open_postgres(
+        url: &PostgresUrl,
+        options: &AdministrationOptions,
+    ) -> Result<Self, OpenError> {
+        let places = Places::of_server(options.marker_directories.clone());
+        let (store, cluster) = PostgresStore::open_for_operator(postgres::OpenRequest {
+            url,
+            options: &options.postgres,
+            places: Some(&places),
+            network_root: None,
+            accept_new_database: options.accept_new_database,
+            create: options.create,
+        })
+        .await?;
+        let name = PathBuf::from(url.to_string());
+        Ok(Self { store: AnyStore::Postgres(store), cluster, name, places })
     }
 
     /// Refuses a database of another chain than the network's. One of no chain yet is fine.
     pub async fn check_network(&mut self, claimed: Root) -> Result<(), RecordsError> {
-        match self.store.genesis_validators_root().await? {
+        let pinned = with_store!(&mut self.store, store => store.genesis_validators_root().await?);
+        match pinned {
             Some(pinned) if pinned != claimed => Err(RecordsError::OtherChain { pinned, claimed }),
             _ => Ok(()),
         }
@@ -83,8 +130,8 @@ impl Administration {
         options: ImportOptions,
     ) -> Result<ImportReport, ImportError> {
         // The import registers keys. First the marker: a crash in between leaves one too many.
-        self.places.write(self.store.cluster(), &self.path)?;
-        import::import(&mut self.store, source, options).await
+        self.places.write(self.cluster, &self.name)?;
+        with_store!(&mut self.store, store => import::import(store, source, options).await)
     }
 
     /// Writes the records of the selected keys and returns their number. `network_root` is the
@@ -95,7 +142,9 @@ impl Administration {
         network_root: Option<Root>,
         output: &mut (impl Write + Send),
     ) -> Result<usize, ExportError> {
-        export::export(&mut self.store, keys, network_root, output).await
+        with_store!(&mut self.store, store => {
+            export::export(store, keys, network_root, output).await
+        })
     }
 
     /// Raises low watermarks; none goes down. Returns how many keys there were.
@@ -104,7 +153,7 @@ impl Administration {
         keys: Selection<'_>,
         low: LowWatermark,
     ) -> Result<usize, RecordsError> {
-        self.store.raise_floors(keys, low).await
+        with_store!(&mut self.store, store => store.raise_floors(keys, low).await)
     }
 
     /// Sets the high watermark, or removes it.
@@ -112,7 +161,7 @@ impl Administration {
         &mut self,
         high: Option<HighWatermark>,
     ) -> Result<(), RecordsError> {
-        self.store.set_high_watermark(high).await
+        with_store!(&mut self.store, store => store.set_high_watermark(high).await)
     }
 
     /// Switches keys on or off for blocks and attestations.
@@ -121,12 +170,12 @@ impl Administration {
         keys: &[PublicKey],
         enabled: bool,
     ) -> Result<(), RecordsError> {
-        self.store.set_enabled(keys, enabled).await
+        with_store!(&mut self.store, store => store.set_enabled(keys, enabled).await)
     }
 
     /// Puts everything in order and lets go of the database.
     pub async fn close(self) -> Result<(), StoreError> {
-        self.store.close().await
+        with_store!(self.store, store => store.close().await)
     }
 }
 

@@ -276,6 +276,7 @@ async fn open_postgres(
         places: options.enabled.then_some(&places),
         network_root: options.network_genesis_validators_root,
         accept_new_database: options.accept_new_database,
+        create: true,
     })
     .await?;
     let audit = Buffer::new(&options.instance, Ids::from_clock(opened.instance));

@@ -132,6 +132,15 @@ pub enum StoreError {
     /// No table holds records of this epoch or day yet; nothing was recorded.
     #[error("the database has no partition for a record: {0}")]
     NoPartition(#[source] sqlx::Error),
+    /// The records lie too far apart.
+    #[error(
+        "the attestations are spread over more than {most} tables of 225 epochs each; import a \
+         file without the oldest and without impossibly high targets"
+    )]
+    TooManyPartitions {
+        /// How many tables one import may need.
+        most: usize,
+    },
     /// The server can't be reached, or the connection ended.
     #[error("no connection to the database server: {0}")]
     NoConnection(#[source] sqlx::Error),

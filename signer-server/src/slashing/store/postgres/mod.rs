@@ -14,15 +14,21 @@
 mod audit;
 mod clear;
 mod columns;
+mod copy;
 mod error;
+mod history;
 mod identity;
+mod import;
 mod kind;
 mod open;
 mod partitions;
+mod records;
 mod register;
 mod rows;
 mod schema;
 mod session;
+mod snapshot;
+mod states;
 mod veto;
 
 use std::{
