@@ -9,6 +9,7 @@ pub mod app;
 pub mod audit;
 pub mod bls;
 mod choice;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod duty;

@@ -4,8 +4,8 @@ use std::{io::Write as _, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use signer_server::{
-    app,
-    config::{self, Command, Invocation},
+    app, cli,
+    config::{self, AuditQuery, Command, Config, Invocation},
     hardening,
     telemetry::logs,
 };
@@ -20,20 +20,36 @@ fn main() -> ExitCode {
             return ExitCode::from(exit.code);
         }
     };
-    match run(invocation) {
+    let (ended, failure) = match &invocation.command {
+        Command::Audit(query) => {
+            (show_audit(query, &invocation.config), "The audit can't be shown")
+        }
+        _ => (run(invocation), "Failed to initialize Midslot"),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let cause = logs::with_causes(error.as_ref());
-            print(false, &format!("Failed to initialize Midslot\nCause: {cause}\n"));
+            print(false, &format!("{failure}\nCause: {cause}\n"));
             ExitCode::FAILURE
         }
     }
 }
 
+/// The output is for programs, too: nothing but rows goes to it.
+fn show_audit(query: &AuditQuery, config: &Config) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime can't be started")?;
+    let database = config.slashing.database.as_ref();
+    Ok(runtime.block_on(cli::audit::run(query, database, std::io::stdout()))?)
+}
+
 fn run(invocation: Invocation) -> Result<()> {
     let Invocation { command, config, warnings } = invocation;
     let not_yet = match command {
-        Command::Sign => None,
+        Command::Sign | Command::Audit(_) => None,
         Command::Export { .. } => Some("export"),
         Command::Import { .. } => Some("import"),
         Command::WatermarkRepair(_) => Some("watermark-repair"),

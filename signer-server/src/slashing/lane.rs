@@ -13,6 +13,7 @@
 
 mod batch;
 mod status;
+mod sweeper;
 mod worker;
 
 use std::sync::Arc;

@@ -9,6 +9,7 @@
 //! batch) -> its own answer. The same task writes the audit trail when no block or attestation
 //! waits.
 
+mod audit_reader;
 mod cleared;
 mod database_url;
 mod error;
@@ -19,6 +20,7 @@ mod refusal;
 pub mod rules;
 mod store;
 
+pub use audit_reader::AuditReader;
 pub use cleared::Cleared;
 pub use database_url::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
 pub use error::{CONFIRM_OPTION, NotCleared, OpenError, RegisterError, Unavailable};

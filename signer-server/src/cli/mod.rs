@@ -1,0 +1,3 @@
+//! What the subcommands do, one file for each.
+
+pub mod audit;
