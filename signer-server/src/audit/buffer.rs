@@ -116,7 +116,7 @@ pub(crate) struct Row {
 
 impl Row {
     /// Tells whoever waits for it that the row is durable.
-    fn is_durable(self) {
+    fn tell_durable(self) {
         if let Some(when_durable) = self.when_durable {
             // Whoever waited may have gone away.
             let _ = when_durable.send(());
@@ -258,7 +258,7 @@ impl Buffer {
         if let Some(metrics) = &self.options.metrics {
             metrics.audit_rows_written(rows.len(), took);
         }
-        rows.into_iter().for_each(Row::is_durable);
+        rows.into_iter().for_each(Row::tell_durable);
     }
 
     /// Whether somebody waits for one of the rows.

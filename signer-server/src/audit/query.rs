@@ -59,14 +59,14 @@ impl FilterText {
         Ok(Filter {
             limit: 0,
             before_id: None,
-            key: known("key", &self.key, parse_identifier, || "a public key of 48 bytes")?,
-            client: known("client", &self.client, client, || "a text")?,
-            duty_type: known("type", &self.duty_type, type_named, types)?,
-            outcome: known("outcome", &self.outcome, Outcome::from_name, outcomes)?,
-            since_us: known("since", &self.since, time, || TIME)?,
-            until_us: known("until", &self.until, time, || TIME)?,
-            slots: known("slot", &self.slot, range, || RANGE)?,
-            epochs: known("epoch", &self.epoch, range, || RANGE)?,
+            key: known("key", self.key.as_ref(), parse_identifier, || "a public key of 48 bytes")?,
+            client: known("client", self.client.as_ref(), client, || "a text")?,
+            duty_type: known("type", self.duty_type.as_ref(), type_named, types)?,
+            outcome: known("outcome", self.outcome.as_ref(), Outcome::from_name, outcomes)?,
+            since_us: known("since", self.since.as_ref(), time, || TIME)?,
+            until_us: known("until", self.until.as_ref(), time, || TIME)?,
+            slots: known("slot", self.slot.as_ref(), range, || RANGE)?,
+            epochs: known("epoch", self.epoch.as_ref(), range, || RANGE)?,
         })
     }
 }
@@ -102,16 +102,14 @@ const RANGE: &str = "a number, or a range such as 100-200, 100- or -200";
 /// Reads a text that may be absent.
 fn known<T, E: Display>(
     name: &'static str,
-    text: &Option<String>,
+    text: Option<&String>,
     read: impl Fn(&str) -> Option<T>,
     expected: impl Fn() -> E,
 ) -> Result<Option<T>, BadCondition> {
-    let Some(text) = text.as_deref() else { return Ok(None) };
+    let Some(text) = text else { return Ok(None) };
     match read(text.trim()) {
         Some(value) => Ok(Some(value)),
-        None => {
-            Err(BadCondition { name, expected: expected().to_string(), found: text.to_owned() })
-        }
+        None => Err(BadCondition { name, expected: expected().to_string(), found: text.clone() }),
     }
 }
 

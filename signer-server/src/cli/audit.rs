@@ -113,12 +113,17 @@ async fn print(
 ) -> Result<(), AuditError> {
     let mut source = Source::open(query, database).await?;
     let printer = Printer(query.format);
-    printer.begin(&mut output)?;
     let mut filter = query.filter.clone();
     let mut wanted = query.max_rows.unwrap_or(u64::MAX);
+    let mut has_begun = false;
     while wanted > 0 {
         filter.limit = usize::try_from(wanted).unwrap_or(MAX_PAGE).min(MAX_PAGE);
         let page = source.read(&filter).await?;
+        // Not before: where nothing can be read, nothing but the error is printed.
+        if !has_begun {
+            printer.begin(&mut output)?;
+            has_begun = true;
+        }
         for row in &page.rows {
             printer.row(row, &mut output)?;
         }

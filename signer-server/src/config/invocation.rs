@@ -53,7 +53,7 @@ pub enum Command {
     /// `eth2 watermark-repair`: change slashing protection watermarks.
     WatermarkRepair(WatermarkRepair),
     /// `audit`: show the audit trail.
-    Audit(AuditQuery),
+    Audit(Box<AuditQuery>),
 }
 
 /// How to change slashing protection watermarks.
@@ -170,7 +170,7 @@ fn invocation(
 fn need(command: &Command) -> DatabaseNeed {
     match command {
         Command::Sign => DatabaseNeed::IfEnabled,
-        Command::Audit(AuditQuery { url: Some(_), .. }) => DatabaseNeed::Never,
+        Command::Audit(query) if query.url.is_some() => DatabaseNeed::Never,
         Command::Audit(_)
         | Command::Export { .. }
         | Command::Import { .. }
@@ -185,7 +185,7 @@ fn command(scope: Scope, values: &Values) -> Result<Command, ParameterError> {
         Scope::Export => Command::Export { to: values.path(&EXPORT_TO)? },
         Scope::Import => Command::Import { from: values.path(&IMPORT_FROM)? },
         Scope::WatermarkRepair => Command::WatermarkRepair(watermark_repair(values)?),
-        Scope::Audit => Command::Audit(AuditQuery::from_values(values)?),
+        Scope::Audit => Command::Audit(Box::new(AuditQuery::from_values(values)?)),
     })
 }
 

@@ -3,11 +3,12 @@
 //!
 //! Every figure is a ratio of two sides that were measured in turns in the same run; the medians of
 //! the turns are compared. `cargo signing-bench` runs all of it, `cargo signing-bench NAME ...`
-//! only the rows of those names: batch, burst, distinct, block.
+//! only the rows of those names: batch, burst, distinct, block, audit.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 #![expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 
+mod audit;
 mod baseline;
 mod block_latency;
 mod load;
@@ -21,7 +22,7 @@ const TURNS: usize = 5;
 
 fn main() -> Result<()> {
     let chosen: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--").collect();
-    let known = ["batch", "burst", "distinct", "block"];
+    let known = ["batch", "burst", "distinct", "block", "audit"];
     if let Some(unknown) = chosen.iter().find(|name| !known.contains(&name.as_str())) {
         bail!("unknown row {unknown}; there are {}", known.join(", "));
     }
@@ -40,6 +41,9 @@ fn main() -> Result<()> {
         }
         if wants("block") {
             block_latency::compare().await?;
+        }
+        if wants("audit") {
+            audit::compare().await?;
         }
         Ok(())
     })

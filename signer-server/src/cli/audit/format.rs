@@ -45,7 +45,7 @@ impl Printer {
                 ["TIME", "OUTCOME", "TYPE", "SLOT OR EPOCH", "KEY", "CLIENT", "REASON"],
             ),
             AuditFormat::Json => Ok(()),
-            AuditFormat::Csv => csv_line(output, CSV_COLUMNS.map(Cow::Borrowed)),
+            AuditFormat::Csv => csv_line(output, &CSV_COLUMNS.map(Cow::Borrowed)),
         }
     }
 
@@ -55,7 +55,7 @@ impl Printer {
             AuditFormat::Json => {
                 writeln!(output, "{}", escape::json(&serde_json::to_string(row)?))
             }
-            AuditFormat::Csv => csv_line(output, csv_cells(row)),
+            AuditFormat::Csv => csv_line(output, &csv_cells(row)),
         }
     }
 }
@@ -103,8 +103,8 @@ fn shortened(key: &str) -> String {
 }
 
 fn csv_cells(row: &Row) -> [Cow<'_, str>; 17] {
-    fn text(text: &Option<String>) -> Cow<'_, str> {
-        Cow::Borrowed(text.as_deref().unwrap_or_default())
+    fn text(text: Option<&String>) -> Cow<'_, str> {
+        text.map_or(Cow::Borrowed(""), |text| Cow::Borrowed(text))
     }
     let number =
         |number: Option<u64>| Cow::Owned(number.map(|n| n.to_string()).unwrap_or_default());
@@ -112,17 +112,17 @@ fn csv_cells(row: &Row) -> [Cow<'_, str>; 17] {
         Cow::Owned(row.id.to_string()),
         Cow::Borrowed(&row.time),
         Cow::Borrowed(&row.instance),
-        text(&row.client.address),
-        text(&row.client.name),
-        text(&row.client.fingerprint),
-        text(&row.key),
-        text(&row.identifier),
-        text(&row.duty_type),
-        text(&row.slot),
-        text(&row.epoch),
-        text(&row.signing_root),
+        text(row.client.address.as_ref()),
+        text(row.client.name.as_ref()),
+        text(row.client.fingerprint.as_ref()),
+        text(row.key.as_ref()),
+        text(row.identifier.as_ref()),
+        text(row.duty_type.as_ref()),
+        text(row.slot.as_ref()),
+        text(row.epoch.as_ref()),
+        text(row.signing_root.as_ref()),
         Cow::Borrowed(&row.outcome),
-        text(&row.reason),
+        text(row.reason.as_ref()),
         number(row.queue_us),
         number(row.database_us),
         number(row.bls_us),
@@ -130,7 +130,7 @@ fn csv_cells(row: &Row) -> [Cow<'_, str>; 17] {
 }
 
 /// A record of RFC 4180.
-fn csv_line(output: &mut impl Write, cells: [Cow<'_, str>; 17]) -> io::Result<()> {
+fn csv_line(output: &mut impl Write, cells: &[Cow<'_, str>; 17]) -> io::Result<()> {
     for (position, cell) in cells.iter().enumerate() {
         if position > 0 {
             output.write_all(b",")?;
