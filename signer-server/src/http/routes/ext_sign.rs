@@ -95,3 +95,19 @@ pub(in crate::http) async fn post(
         Err(cause) => error(super::sign::refusal(&cause), &cause.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::header::RETRY_AFTER;
+
+    use super::*;
+
+    #[test]
+    fn overload_says_when_to_come_back() {
+        for (refused, is_retried) in [(Refused::Overloaded, true), (Refused::Malformed, false)] {
+            let response = error(refused, "why");
+            assert_eq!(response.status(), refused.status());
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), is_retried);
+        }
+    }
+}
