@@ -8,6 +8,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    audit::AuditOptions,
     config::{Config, KeysConfig, KeystorePasswords, SlashingConfig},
     duty::{Network, NetworkError},
     http::{MetricsPort, SigningPort},
@@ -124,7 +125,7 @@ impl App {
         }));
         // Taken before the slow part, so that a busy port is not found after it.
         let ports = Ports::take(&config)?;
-        let slashing = open_slashing_protection(&config, &network).await?;
+        let slashing = open_slashing_protection(&config, &network, &metrics).await?;
         let bounds = Bounds(Class::ALL.map(|class| config.scheduler.queue_bounds.of(class)));
         let threads = config.scheduler.signing_threads;
         let scheduler = Scheduler::start(threads, bounds, metrics.clone());
@@ -245,6 +246,7 @@ impl Ports {
 async fn open_slashing_protection(
     config: &Config,
     network: &Network,
+    metrics: &Arc<Metrics>,
 ) -> Result<SlashingProtection, OpenError> {
     let SlashingConfig {
         enabled,
@@ -268,6 +270,12 @@ async fn open_slashing_protection(
         health_check_timeout: *health_check_timeout,
         enabled: *enabled,
         instance: instance_name(),
+        audit: AuditOptions {
+            durability: config.audit.durability,
+            retention: config.audit.retention,
+            metrics: Some(metrics.clone()),
+            ..AuditOptions::default()
+        },
         ..OpenOptions::new(database.clone())
     })
     .await

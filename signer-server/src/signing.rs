@@ -12,7 +12,7 @@ use tokio::task::block_in_place;
 
 pub use self::batch::{BatchError, BatchItem};
 use crate::{
-    audit::{self, Outcome, Ticket},
+    audit::{self, NotDurable, Outcome, Ticket},
     bls::{PointCache, Sealed, WrongClearance},
     clock,
     duty::{self, Duty, DutyFailure, DutyType, Network},
@@ -80,6 +80,9 @@ pub enum SignError {
     /// The clearance was for something else.
     #[error(transparent)]
     WrongClearance(#[from] WrongClearance),
+    /// The signature was made, and may not leave without its audit row.
+    #[error(transparent)]
+    NotAudited(#[from] NotDurable),
 }
 
 /// A signature with what the request was found to be.
@@ -153,7 +156,7 @@ impl SigningService {
                 Err(error)
             }
         };
-        Self::close(ticket, timer, result)
+        Self::close(ticket, timer, result).await
     }
 
     /// Refuses a request to the sign endpoint that could not be read as far as its body. It leaves
@@ -244,27 +247,48 @@ impl SigningService {
         verdict
     }
 
-    fn close(
+    /// Ends a request: its audit row, its metrics, its log line. A signature leaves only from here.
+    async fn close(
         ticket: Ticket,
         timer: RequestTimer,
         result: Result<Signed, SignError>,
     ) -> Result<Signature, SignError> {
-        let (outcome, reason) = match &result {
-            Ok(signed) if signed.is_repeat => (Outcome::Repeated, None),
-            Ok(_) => (Outcome::Signed, None),
-            Err(error) => (outcome_of(error), Some(error.to_string())),
-        };
-        if matches!(outcome, Outcome::Failed | Outcome::Refused) {
-            let key = ticket.key().map(|key| key.to_string());
-            if outcome == Outcome::Failed {
-                tracing::error!(key, reason, "a signing request failed");
-            } else {
-                tracing::warn!(key, reason, "slashing protection refused a request");
+        let key = ticket.key();
+        let (outcome, result) = Self::write_down(ticket, result).await;
+        if let Err(error) = &result {
+            let key = key.map(|key| key.to_string());
+            match outcome {
+                Outcome::Failed => {
+                    tracing::error!(key, reason = %error, "a signing request failed");
+                }
+                Outcome::Refused => {
+                    tracing::warn!(key, reason = %error, "slashing protection refused a request");
+                }
+                _ => {}
             }
         }
         timer.finish(outcome);
-        ticket.finish(outcome, reason);
-        result.map(|signed| signed.signature)
+        result
+    }
+
+    /// Leaves the audit row and says how the request ended at last.
+    async fn write_down(
+        ticket: Ticket,
+        result: Result<Signed, SignError>,
+    ) -> (Outcome, Result<Signature, SignError>) {
+        let (outcome, signature) = match result {
+            Ok(Signed { signature, is_repeat: true }) => (Outcome::Repeated, signature),
+            Ok(Signed { signature, is_repeat: false }) => (Outcome::Signed, signature),
+            Err(error) => {
+                let outcome = outcome_of(&error);
+                ticket.finish(outcome, Some(error.to_string()));
+                return (outcome, Err(error));
+            }
+        };
+        match ticket.release(outcome).await {
+            Ok(()) => (outcome, Ok(signature)),
+            Err(error) => (Outcome::Failed, Err(error.into())),
+        }
     }
 
     /// Signs a text as it came, for the extension endpoint: not a signing root, so nothing on the
@@ -279,12 +303,15 @@ impl SigningService {
         text: &[u8],
     ) -> Result<Signature, SignError> {
         let mut ticket = self.audit.begin(client, identifier);
-        let result = self.sign_text_with(identifier, text, &mut ticket).await;
-        match &result {
-            Ok(_) => ticket.finish(Outcome::Signed, None),
-            Err(error) => ticket.finish(outcome_of(error), Some(error.to_string())),
-        }
-        result
+        let signature = self.sign_text_with(identifier, text, &mut ticket).await;
+        let result = signature.map(|signature| Signed { signature, is_repeat: false });
+        Self::write_down(ticket, result).await.1
+    }
+
+    /// Refuses a request to the extension endpoint whose text is not signed. It leaves its audit
+    /// row, too.
+    pub fn refuse_text(&self, client: audit::Client, identifier: &str, reason: &str) {
+        self.audit.begin(client, identifier).finish(Outcome::Malformed, Some(reason.to_owned()));
     }
 
     async fn sign_text_with(
@@ -318,6 +345,7 @@ fn outcome_of(error: &SignError) -> Outcome {
         SignError::NotCleared(NotCleared::Refused(_)) => Outcome::Refused,
         SignError::NotCleared(_)
         | SignError::Lost(Lost::Unfinished)
-        | SignError::WrongClearance(_) => Outcome::Failed,
+        | SignError::WrongClearance(_)
+        | SignError::NotAudited(_) => Outcome::Failed,
     }
 }

@@ -46,6 +46,15 @@ pub struct SlashingConfig {
     pub accept_new_database: bool,
 }
 
+/// When a database must be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DatabaseNeed {
+    Always,
+    /// Unless protection is off.
+    IfEnabled,
+    Never,
+}
+
 /// The deletion of old records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PruningConfig {
@@ -62,16 +71,21 @@ pub struct PruningConfig {
 }
 
 impl SlashingConfig {
-    /// Reads the section. With `is_needed` a database must be known even if protection is off.
+    /// Reads the section.
     pub(super) fn from_values(
         values: &Values,
-        is_needed: bool,
+        need: DatabaseNeed,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ParameterError> {
         let enabled = values.boolean(&SLASHING_PROTECTION_ENABLED)?;
         let database = database(values)?;
         let (postgres, postgres_warnings) = postgres(values)?;
-        if database.is_none() && (enabled || is_needed) {
+        let is_needed = match need {
+            DatabaseNeed::Always => true,
+            DatabaseNeed::IfEnabled => enabled,
+            DatabaseNeed::Never => false,
+        };
+        if database.is_none() && is_needed {
             return Err(ParameterError::Missing {
                 option: DB_URL.dashed_name(),
                 reason: "slashing protection needs a database: give --data-path (before eth2) for \

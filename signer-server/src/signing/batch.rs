@@ -219,7 +219,7 @@ impl SigningService {
                 for part in parts {
                     let shed = Err(SignError::Overloaded(overloaded));
                     // Its audit row and metrics are what matters; the batch is refused as one.
-                    drop(Self::close(part.ticket, part.timer, shed));
+                    drop(Self::close(part.ticket, part.timer, shed).await);
                 }
                 return Err(overloaded.into());
             }
@@ -255,9 +255,9 @@ impl SigningService {
                 ticket.spent_signing(ran);
                 Ok(Signed { signature: value.open(&cleared)?, is_repeat: cleared.is_repeat() })
             });
-            let result = Self::close(ticket, timer, result);
-            BatchItem { identifier, result }
+            async { BatchItem { identifier, result: Self::close(ticket, timer, result).await } }
         });
-        Ok(items.collect())
+        // All at once, so that rows which signatures wait for share their transactions.
+        Ok(join_all(items).await)
     }
 }

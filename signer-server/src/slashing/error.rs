@@ -45,6 +45,14 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is no database, or it can't be looked at.
+    #[error("can't read the slashing protection database {}: {source}", path.display())]
+    Unreadable {
+        /// The database file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Keys were registered before, and their database is gone.
     #[error(
         "the slashing protection database {} is missing, but {} says that keys were registered in \

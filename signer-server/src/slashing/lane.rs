@@ -17,6 +17,7 @@
 
 mod batch;
 mod status;
+mod sweeper;
 mod worker;
 
 use std::{ops::Range, sync::Arc};

@@ -10,6 +10,7 @@
 //! waits.
 
 mod administration;
+mod audit_reader;
 mod cleared;
 mod database_url;
 mod error;
@@ -23,6 +24,7 @@ pub mod rules;
 mod store;
 
 pub use administration::{Administration, AdministrationOptions};
+pub use audit_reader::AuditReader;
 pub use cleared::Cleared;
 pub use database_url::{DatabaseUrl, DatabaseUrlError};
 pub use error::{CONFIRM_OPTION, NotCleared, OpenError, RegisterError, Unavailable};

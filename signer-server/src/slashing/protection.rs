@@ -23,7 +23,7 @@ use super::{
     },
 };
 use crate::{
-    audit::{Buffer, Filter, Ids, MAX_PAGE, Page, Ticket, Writer},
+    audit::{AuditOptions, Buffer, Filter, Ids, Page, PageBuilder, Ticket, Writer},
     duty::{Duty, Protection},
 };
 
@@ -49,6 +49,8 @@ pub struct OpenOptions {
     pub enabled: bool,
     /// Name of this process in the audit trail.
     pub instance: String,
+    /// How the audit trail is kept.
+    pub audit: AuditOptions,
     /// Requests of one kind that may wait for the database.
     pub queue_capacity: usize,
     /// Longest time a request waits for its answer.
@@ -70,6 +72,7 @@ impl OpenOptions {
             accept_new_database: false,
             enabled: true,
             instance: "signer".to_owned(),
+            audit: AuditOptions::default(),
             queue_capacity: 16_384,
             timeout: Duration::from_secs(4),
             health_check_interval: Duration::from_secs(30),
@@ -189,7 +192,10 @@ impl SlashingProtection {
         let waited = asked.elapsed();
         ticket.waited_for_database(waited);
         match decision.unwrap_or(Err(Unavailable::TimedOut))? {
-            Some(Decision::New) => Ok(cleared.after(waited, false)),
+            Some(Decision::New) => {
+                ticket.is_recorded();
+                Ok(cleared.after(waited, false))
+            }
             Some(Decision::Repeat) => Ok(cleared.after(waited, true)),
             Some(Decision::Refused(refusal)) => Err(NotCleared::Refused(refusal)),
             Some(Decision::Unreadable) => Err(Unavailable::Database.into()),
@@ -212,22 +218,13 @@ impl SlashingProtection {
     /// Reads the audit trail, newest first. Rows of the last
     /// [`FLUSH_INTERVAL`](crate::audit::FLUSH_INTERVAL) may be missing.
     pub async fn read_audit(&self, filter: &Filter) -> Result<Page, Unavailable> {
-        let mut page = Page { entries: Vec::new(), next_before_id: None };
-        let Some(database) = &self.parts.database else { return Ok(page) };
-        let wanted = filter.limit.min(MAX_PAGE);
-        let mut before_id = filter.before_id;
-        while page.entries.len() < wanted {
-            let limit = wanted - page.entries.len();
-            let part = Filter { limit, before_id, ..filter.clone() };
+        let Some(database) = &self.parts.database else { return Ok(Page::default()) };
+        let mut page = PageBuilder::new(filter);
+        while let Some(part) = page.next_part() {
             let part = database.lane.read_audit(part).await?;
-            page.entries.extend(part.entries);
-            page.next_before_id = part.next_before_id;
-            if part.next_before_id.is_none() {
-                break;
-            }
-            before_id = part.next_before_id;
+            page.add(part.entries, part.next_before_id);
         }
-        Ok(page)
+        Ok(page.finish())
     }
 
     /// Answers what waits, writes what is finished, and lets go of the database. Everything asked
@@ -258,7 +255,8 @@ async fn open_sqlite(
         accept_new_database: options.accept_new_database,
     })
     .await?;
-    let audit = Buffer::new(&options.instance, Ids::counting_from(next_audit_id));
+    let audit =
+        Buffer::open(&options.instance, Ids::counting_from(next_audit_id), options.audit.clone());
     let cluster = store.cluster();
     let (capacity, health_check) = (options.queue_capacity, options.health_check());
     let lane = Lane::start(store, Arc::clone(&audit), capacity, health_check);
@@ -278,7 +276,8 @@ async fn open_postgres(
         accept_new_database: options.accept_new_database,
     })
     .await?;
-    let audit = Buffer::new(&options.instance, Ids::from_clock(opened.instance));
+    let audit =
+        Buffer::open(&options.instance, Ids::from_clock(opened.instance), options.audit.clone());
     let (capacity, health_check) = (options.queue_capacity, options.health_check());
     let postgres::Opened { attestations, blocks, general, cluster, .. } = opened;
     let stores = Stores { attestations, blocks, general };

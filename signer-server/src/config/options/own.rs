@@ -5,6 +5,7 @@ use super::{
     super::option::{Kind, OptionSpec, Scope},
     option_table,
 };
+use crate::audit::Durability;
 use crate::slashing::MigrateMode;
 
 const SIGNING_POOL: &str = "Midslot: signing pool";
@@ -17,6 +18,8 @@ const THREADS: Kind = Kind::Integer { min: 1, max: 1024 };
 const QUEUE_BOUND: Kind = Kind::Integer { min: 1, max: 1 << 24 };
 /// Up to 1 GiB: a body is held in memory while it is read.
 const BODY_SIZE: Kind = Kind::Integer { min: 1024, max: 1 << 30 };
+/// Up to a hundred years.
+const RETENTION_DAYS: Kind = Kind::Integer { min: 0, max: 36_500 };
 
 option_table!(
     ROOT_TABLE,
@@ -91,6 +94,28 @@ option_table!(
         "Serve the audit at GET /midslot/v1/audit."
     )
     .default("false"),
+    AUDIT_DURABILITY = OptionSpec::new(
+        &["audit-durability"],
+        Kind::Choice(Durability::NAMES),
+        AUDIT,
+        "Which rows are on disk before their signature leaves: of blocks and attestations that are \
+         signed for the first time (batched), or of every signature (strict)."
+    )
+    .default("batched"),
+    AUDIT_RETENTION_DAYS = OptionSpec::new(
+        &["audit-retention-days"],
+        RETENTION_DAYS,
+        AUDIT,
+        "Days for which rows of blocks, attestations, exits and deposits are kept; 0 for ever."
+    )
+    .default("90"),
+    AUDIT_BULK_RETENTION_DAYS = OptionSpec::new(
+        &["audit-bulk-retention-days"],
+        RETENTION_DAYS,
+        AUDIT,
+        "Days for which all other rows are kept; 0 for ever."
+    )
+    .default("14"),
 );
 
 option_table!(

@@ -112,6 +112,21 @@ root  batch-max-keys                                             integer  16384
 root  http-max-body-size                                         integer  33554432
 root  key-loading-threads                                        integer  -
 root  audit-api-enabled                                          flag     false
+root  audit-durability                                           choice   batched
+root  audit-retention-days                                       integer  90
+root  audit-bulk-retention-days                                  integer  14
+audit url                                                        text     -
+audit key                                                        text     -
+audit client                                                     text     -
+audit type                                                       text     -
+audit outcome                                                    text     -
+audit since                                                      text     -
+audit until                                                      text     -
+audit slot                                                       text     -
+audit epoch                                                      text     -
+audit format                                                     choice   table
+audit limit                                                      integer  100
+audit all                                                        flag     false
 eth2  accept-new-slashing-protection-db                          flag     false
 export  pubkeys                                                  list     -
 import  allow-partial                                            flag     false
@@ -138,6 +153,7 @@ fn expected(table: &'static str) -> Vec<Expected> {
                 "export" => Scope::Export,
                 "import" => Scope::Import,
                 "watermark-repair" => Scope::WatermarkRepair,
+                "audit" => Scope::Audit,
                 _ => panic!("{line}"),
             };
             let default = (default != "-").then_some(default);

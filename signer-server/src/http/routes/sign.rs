@@ -80,6 +80,7 @@ pub(super) fn refusal(error: &SignError) -> Refused {
         SignError::NotCleared(NotCleared::Refused(_)) => Refused::Slashable,
         SignError::NotCleared(_)
         | SignError::Lost(Lost::Unfinished)
-        | SignError::WrongClearance(_) => Refused::Failed,
+        | SignError::WrongClearance(_)
+        | SignError::NotAudited(_) => Refused::Failed,
     }
 }

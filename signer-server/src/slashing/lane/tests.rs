@@ -8,8 +8,12 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use super::*;
 use crate::{
-    audit::{Client, Entry, Outcome, Writer},
-    slashing::{HighWatermark, refusal::Refusal},
+    audit::{AuditOptions, Client, Durability, Entry, Outcome, Retention, RowClass, Writer},
+    slashing::{
+        HighWatermark,
+        refusal::Refusal,
+        store::audit_retention::{AuditRetention, Swept},
+    },
 };
 
 mod divided;
@@ -111,6 +115,18 @@ impl Store for ScriptedStore {
     }
 }
 
+impl AuditRetention for ScriptedStore {
+    async fn delete_expired_audit(
+        &mut self,
+        class: RowClass,
+        _cutoff_us: i64,
+    ) -> Result<Swept, StoreError> {
+        self.script.log(format!("sweep {class:?}"));
+        let finished = self.script.lines().iter().filter(|line| line.starts_with("sweep")).count();
+        Ok(Swept { deleted: 1, finished: finished % 2 == 0 })
+    }
+}
+
 struct Rig {
     lane: Lane,
     script: Arc<Script>,
@@ -125,10 +141,20 @@ fn rig(capacity: usize, permits: usize) -> Rig {
 }
 
 fn rig_with(capacity: usize, permits: usize, health_check: HealthCheck) -> Rig {
+    rig_on(Buffer::new("test", 1), capacity, permits, health_check)
+}
+
+/// The same for no permits and these options of the audit.
+fn rig_of(options: AuditOptions) -> Rig {
+    let long = Duration::from_mins(1);
+    let health_check = HealthCheck { interval: long, timeout: long };
+    rig_on(Buffer::open("test", 1, options), 100, 0, health_check)
+}
+
+fn rig_on(buffer: Arc<Buffer>, capacity: usize, permits: usize, health_check: HealthCheck) -> Rig {
     let script = Arc::new(Script::default());
     let permits = Arc::new(Semaphore::new(permits));
     let store = ScriptedStore { script: script.clone(), permits: permits.clone() };
-    let buffer = Buffer::new("test", 1);
     let lane = Lane::start(store, buffer.clone(), capacity, health_check);
     Rig { lane, script, permits, audit: Writer::new(buffer) }
 }

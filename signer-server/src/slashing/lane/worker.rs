@@ -11,9 +11,10 @@ use tokio::{
 use super::{
     Command, HealthCheck, Status,
     batch::{Intake, Waiting},
+    sweeper::Sweeper,
 };
 use crate::{
-    audit::{Buffer, Entry, FLUSH_INTERVAL, WRITE_BATCH},
+    audit::{Buffer, FLUSH_INTERVAL, Row, WRITE_BATCH},
     slashing::{
         error::Unavailable,
         rules::VoteEpochs,
@@ -42,6 +43,7 @@ pub(super) struct Worker<S> {
     audit: Arc<Buffer>,
     /// When the rows that wait should be written; `None` while none wait.
     audit_due: Option<Instant>,
+    sweeper: Sweeper,
     /// Whether the housekeeping is done since the last event.
     rested: bool,
     check_interval: Duration,
@@ -62,6 +64,7 @@ enum Event {
     AuditDue,
     Idle,
     CheckDue,
+    SweepDue,
 }
 
 /// Turns the status to unhealthy even if the worker panics.
@@ -92,6 +95,7 @@ impl<S: Store> Worker<S> {
             attestations: Intake::new(attestations),
             blocks: Intake::new(blocks),
             commands,
+            sweeper: Sweeper::new(audit.options().clone()),
             audit,
             audit_due: None,
             rested: true,
@@ -169,6 +173,7 @@ impl<S: Store> Worker<S> {
                 // Another program may have moved it.
                 self.status.set_high_watermark(self.store.high_watermark());
             }
+            Event::SweepDue => self.sweeper.step(&mut self.store).await?,
             // The three senders live and die together.
             Event::Block(None) | Event::Attestation(None) | Event::Command(None) => {
                 return Ok(Step::End(None));
@@ -206,6 +211,10 @@ impl<S: Store> Worker<S> {
             None if self.rested => (Instant::now() + self.check_interval, Event::CheckDue),
             None => (Instant::now() + IDLE, Event::Idle),
         };
+        let (wake_up, event) = match self.sweeper.next_step() {
+            Some(step) if step < wake_up => (step, Event::SweepDue),
+            _ => (wake_up, event),
+        };
         tokio::select! {
             biased;
             waiting = self.blocks.queue.recv() => Event::Block(waiting),
@@ -223,6 +232,9 @@ impl<S: Store> Worker<S> {
             self.audit_due = None;
             return false;
         }
+        if self.audit.has_urgent() {
+            return true;
+        }
         let due = *self.audit_due.get_or_insert_with(|| Instant::now() + FLUSH_INTERVAL);
         let latest = if busy { due + FLUSH_INTERVAL } else { due };
         let much = if busy { 4 * WRITE_BATCH } else { WRITE_BATCH };
@@ -232,29 +244,38 @@ impl<S: Store> Worker<S> {
     /// Writes one batch of finished rows; on an error they stay in the buffer.
     async fn write_audit(&mut self) -> Result<(), StoreError> {
         let rows = self.audit.take();
+        let start = Instant::now();
         let entries: Vec<_> = rows.iter().map(|row| &*row.entry).collect();
-        let written = match self.store.write_audit(&entries).await {
+        match self.store.write_audit(&entries).await {
+            Ok(()) => self.audit.written(rows, start.elapsed()),
             // One row that the database refuses must not hold up the others for ever.
-            Err(StoreError::Constraint(_)) => self.write_audit_singly(&entries).await,
-            written => written,
-        };
-        if written.is_err() {
-            self.audit.put_back(rows);
-        } else if self.audit.len() < WRITE_BATCH {
+            Err(StoreError::Constraint(_)) => self.write_audit_singly(rows).await?,
+            Err(error) => {
+                self.audit.put_back(rows);
+                return Err(error);
+            }
+        }
+        if self.audit.len() < WRITE_BATCH {
             self.audit_due = None;
         }
-        written
+        Ok(())
     }
 
-    /// Writes what can be written. A row that is written again after an error is the same row.
-    async fn write_audit_singly(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
-        for entry in entries {
-            match self.store.write_audit(&[entry]).await {
+    /// Writes what can be written.
+    async fn write_audit_singly(&mut self, rows: Vec<Row>) -> Result<(), StoreError> {
+        let mut rows = rows.into_iter();
+        while let Some(row) = rows.next() {
+            let start = Instant::now();
+            match self.store.write_audit(&[&*row.entry]).await {
+                Ok(()) => self.audit.written(vec![row], start.elapsed()),
                 Err(StoreError::Constraint(error)) => {
-                    tracing::error!(id = entry.id, %error, "the database refuses an audit row");
+                    tracing::error!(id = row.entry.id, %error, "the database refuses an audit row");
                     self.audit.count_lost(1);
                 }
-                written => written?,
+                Err(error) => {
+                    self.audit.put_back([row].into_iter().chain(rows).collect());
+                    return Err(error);
+                }
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    audit::{Client, Entry, Outcome},
+    audit::{Client, Entry, MAX_PAGE, Outcome},
     duty::{DutyType, Position},
     slashing::{MARKER_FILE_NAME, Refusal},
 };

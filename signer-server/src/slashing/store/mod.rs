@@ -3,6 +3,7 @@
 //! A store decides with the pure rules ([`super::rules`]) and makes durable what they allow; the
 //! lane above decides in which order and in which batches.
 
+pub(crate) mod audit_retention;
 mod error;
 pub(crate) mod postgres;
 pub(crate) mod records;
@@ -10,6 +11,7 @@ pub(crate) mod sqlite;
 
 use signer_client::wire::{Epoch, PublicKey, Root, Slot};
 
+use self::audit_retention::AuditRetention;
 pub use self::error::{RolledBack, StoreError};
 use super::{refusal::Refusal, rules::VoteEpochs};
 use crate::audit::{Entry, Filter};
@@ -71,7 +73,7 @@ pub(crate) struct AuditPart {
 
 /// A database. Every call is finished before the next one begins; after an error from a call that
 /// writes, [`Store::recover`] must succeed before the next call.
-pub(crate) trait Store: Send + 'static {
+pub(crate) trait Store: AuditRetention + Send + 'static {
     /// Decides every request and records the new ones in one durable transaction. A key occurs at
     /// most once in a batch. On an error nothing is known: each of them may have been recorded.
     fn clear_attestations(

@@ -68,6 +68,9 @@ pub struct Metrics {
     hash_to_curve: ByLabel<PointLookup, Counter>,
     audit_buffered: Gauge,
     audit_written: Counter,
+    audit_write_duration: Histogram,
+    audit_lost: Counter,
+    audit_expired: Counter,
 
     malformed_requests: Counter,
     pool_submitted: Counter,
@@ -111,6 +114,9 @@ impl Metrics {
             hash_to_curve: signing.counters(names::HASH_TO_CURVE),
             audit_buffered: signing.gauge(names::AUDIT_BUFFERED),
             audit_written: signing.counter(names::AUDIT_WRITTEN),
+            audit_write_duration: signing.histogram(names::AUDIT_WRITE_DURATION, &DURATION_BUCKETS),
+            audit_lost: signing.counter(names::AUDIT_LOST),
+            audit_expired: signing.counter(names::AUDIT_EXPIRED),
 
             malformed_requests: http.counter(names::MALFORMED_REQUESTS),
             pool_submitted: http.counter_with(names::POOL_SUBMITTED, &POOL_LABELS),
@@ -240,9 +246,20 @@ impl Metrics {
         self.audit_buffered.set(i64::try_from(rows).unwrap_or(i64::MAX));
     }
 
-    /// Audit rows reached the database.
-    pub fn audit_rows_written(&self, rows: u64) {
-        self.audit_written.inc_by(rows);
+    /// Audit rows reached the database in one transaction that `took` this long.
+    pub fn audit_rows_written(&self, rows: usize, took: Duration) {
+        self.audit_written.inc_by(rows as u64);
+        self.audit_write_duration.observe(took.as_secs_f64());
+    }
+
+    /// Audit rows will never reach the database.
+    pub fn audit_rows_lost(&self, rows: u64) {
+        self.audit_lost.inc_by(rows);
+    }
+
+    /// Audit rows were deleted because they were kept long enough.
+    pub fn audit_rows_expired(&self, rows: u64) {
+        self.audit_expired.inc_by(rows);
     }
 
     /// The page, in `OpenMetrics` text ([`CONTENT_TYPE`]), with the metrics of these categories.

@@ -39,6 +39,10 @@ names! {
         "Signing roots looked up in the cache of hashed messages, by result";
     AUDIT_BUFFERED = "midslot_audit_buffered_rows", "Audit rows not yet in the database";
     AUDIT_WRITTEN = "midslot_audit_written_rows", "Audit rows written to the database";
+    AUDIT_WRITE_DURATION = "midslot_audit_write_duration_seconds",
+        "Time of one transaction that writes audit rows";
+    AUDIT_LOST = "midslot_audit_lost_rows", "Audit rows that never reached the database";
+    AUDIT_EXPIRED = "midslot_audit_expired_rows", "Audit rows deleted because they were kept long enough";
 
     // HTTP and the pool of signing threads behind it.
     MALFORMED_REQUESTS = "http_bls_malformed_request_count",

@@ -219,7 +219,9 @@ fn slashing_protection_keys_and_audit() {
     metrics.signers_loaded(6);
     metrics.key_retrieved(KeySource::FileKeystore, Duration::from_secs(1));
     metrics.audit_rows_buffered(12);
-    metrics.audit_rows_written(30);
+    metrics.audit_rows_written(30, Duration::from_millis(3));
+    metrics.audit_rows_lost(2);
+    metrics.audit_rows_expired(5);
     let page = metrics.render(&Category::ALL);
     let database = |rest: &str| format!("eth2_slashingprotection_database_duration{rest}");
     assert_value(&page, &database(r#"_sum{signingOperation="block"}"#), 0.002);
@@ -234,6 +236,9 @@ fn slashing_protection_keys_and_audit() {
     assert_value(&page, retrieval, 1.0);
     assert_value(&page, "midslot_audit_buffered_rows", 12.0);
     assert_value(&page, "midslot_audit_written_rows_total", 30.0);
+    assert_value(&page, "midslot_audit_write_duration_seconds_sum", 0.003);
+    assert_value(&page, "midslot_audit_lost_rows_total", 2.0);
+    assert_value(&page, "midslot_audit_expired_rows_total", 5.0);
 }
 
 #[test]

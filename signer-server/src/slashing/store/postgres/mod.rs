@@ -12,6 +12,7 @@
 //! server still knows what it confirmed ([`identity`]).
 
 mod audit;
+mod audit_retention;
 mod clear;
 mod columns;
 mod error;

@@ -8,6 +8,8 @@
 //! again, copied from its log and loaded, before anything else is decided.
 
 mod audit;
+mod audit_reader;
+mod audit_retention;
 mod bulk;
 mod clear;
 mod connect;
@@ -35,9 +37,14 @@ use crate::{
     slashing::rules::VoteEpochs,
 };
 
-pub(super) use self::error::cause;
-pub(crate) use self::open::{OpenRequest, Opened};
-pub(super) use self::open::{confirm, known_markers};
+pub(crate) use self::{
+    audit_reader::SqliteAuditReader,
+    open::{OpenRequest, Opened},
+};
+pub(super) use self::{
+    error::cause,
+    open::{confirm, known_markers},
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -48,6 +55,8 @@ pub(crate) struct SqliteStore {
     file: FileIdentity,
     /// Whether the log holds something that housekeeping should copy to the database.
     log_grew: bool,
+    /// Where the deletion of expired audit rows is.
+    audit_places: audit_retention::Places,
     /// Declared last: let go only after the connection is gone.
     _lock: Lock,
 }

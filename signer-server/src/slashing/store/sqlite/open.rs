@@ -14,7 +14,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{
-    SqliteStore, audit, connect,
+    SqliteStore, audit, audit_retention, connect,
     file::{FileIdentity, Lock},
     state::State,
 };
@@ -74,7 +74,9 @@ impl SqliteStore {
         match examine(&mut connection, &request, &markers).await {
             Ok((state, file, next_audit_id)) => {
                 let connection = Some(connection);
-                let store = Self { connection, state, file, log_grew: true, _lock: lock };
+                let audit_places = audit_retention::Places::default();
+                let store =
+                    Self { connection, state, file, log_grew: true, audit_places, _lock: lock };
                 Ok(Opened { store, next_audit_id })
             }
             Err(error) => {
@@ -159,8 +161,11 @@ fn is_absent(path: &Path) -> bool {
     fs::metadata(path).map_or(true, |metadata| metadata.len() == 0)
 }
 
-/// Brings the schema to this version and gives a new database its identity.
-async fn prepare_schema(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+/// Refuses a database of another program or of a newer signer; an empty one is welcome.
+pub(super) async fn refuse_other_schemas(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(), OpenError> {
     let database = || path.to_owned();
     let failed =
         |error: sqlx::Error| OpenError::Store { database: database(), source: error.into() };
@@ -185,7 +190,16 @@ async fn prepare_schema(connection: &mut SqliteConnection, path: &Path) -> Resul
             return Err(OpenError::NewerSchema { database: database(), found, supported });
         }
     }
+    Ok(())
+}
 
+/// Brings the schema to this version and gives a new database its identity.
+async fn prepare_schema(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    let database = || path.to_owned();
+    let failed =
+        |error: sqlx::Error| OpenError::Store { database: database(), source: error.into() };
+
+    refuse_other_schemas(connection, path).await?;
     let migrations = SCHEMA.map(|(version, description, sql)| {
         let kind = MigrationType::Simple;
         Migration::new(version, description.into(), kind, sql.into_sql_str(), false)

@@ -2,6 +2,7 @@
 
 mod files;
 mod oracle;
+mod trail;
 
 use std::path::PathBuf;
 
