@@ -154,7 +154,8 @@ impl App {
             scheduler.clone(),
             slashing.clone(),
             metrics.clone(),
-        );
+        )
+        .with_slashable_generic(config.slashing.slashable_generic);
         let signing_router = SigningPort {
             signing: Arc::new(signing),
             registry,

@@ -15,7 +15,7 @@ use crate::{
     audit::{self, Outcome, Ticket},
     bls::{PointCache, Sealed, WrongClearance},
     clock,
-    duty::{self, Duty, DutyFailure, DutyType, Network},
+    duty::{self, Duty, DutyFailure, DutyType, Network, SlashableGeneric},
     keys::{LoadedKey, Registry, parse_identifier},
     scheduler::{
         Class, Lost, Overloaded, Scheduler,
@@ -91,6 +91,7 @@ struct Signed {
 /// Signs. Everything that a request meets after HTTP.
 pub struct SigningService {
     network: Network,
+    slashable_generic: SlashableGeneric,
     clock: Option<SlotClock>,
     registry: Arc<Registry>,
     scheduler: Arc<Scheduler>,
@@ -113,7 +114,26 @@ impl SigningService {
         let clock = SlotClock::of(&network);
         let points =
             Arc::new(PointCache::new(POINT_CACHE_ROOTS).with_metrics(Arc::clone(&metrics)));
-        Self { network, clock, registry, scheduler, points, slashing, audit, metrics }
+        let slashable_generic = SlashableGeneric::default();
+        Self {
+            network,
+            slashable_generic,
+            clock,
+            registry,
+            scheduler,
+            points,
+            slashing,
+            audit,
+            metrics,
+        }
+    }
+
+    /// Says what becomes of `GENERIC` requests for blocks and attestations; without it they are
+    /// refused.
+    #[must_use]
+    pub fn with_slashable_generic(mut self, slashable_generic: SlashableGeneric) -> Self {
+        self.slashable_generic = slashable_generic;
+        self
     }
 
     /// Answers one request to the sign endpoint and leaves its audit row.
@@ -169,7 +189,7 @@ impl SigningService {
     }
 
     fn classify(&self, body: &[u8]) -> Result<Duty, SignError> {
-        let classify = || duty::classify(body, &self.network);
+        let classify = || duty::classify_with(body, &self.network, self.slashable_generic);
         // A payload envelope of many megabytes takes a tenth of a second to read and hash: the
         // other requests of this thread move to another one meanwhile.
         let duty = if body.len() > LONG_BODY_BYTES { block_in_place(classify) } else { classify() };

@@ -45,6 +45,7 @@ async fn signatures_are_those_of_single_requests_in_the_order_of_the_keys() {
         "RANDAO_REVEAL",
         "SYNC_COMMITTEE_MESSAGE",
         "SYNC_COMMITTEE_SELECTION_PROOF",
+        "GENERIC",
     ];
     for request in all {
         let duty_type = request["type"].as_str().unwrap();

@@ -9,6 +9,7 @@ mod client_shapes;
 mod connections;
 mod content_negotiation;
 mod database_faults;
+mod generic;
 mod health;
 mod keys;
 mod known_answers;

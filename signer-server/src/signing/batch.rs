@@ -15,7 +15,7 @@ use super::{Arrival, SignError, Signed, SigningService};
 use crate::{
     audit::{Client, Outcome, Ticket},
     bls::Sealed,
-    duty::{Duty, DutyType},
+    duty::{Duty, DutyType, Protection},
     keys::parse_identifier,
     scheduler::{Completed, Lost, Overloaded},
     telemetry::metrics::RequestTimer,
@@ -94,14 +94,16 @@ struct Part {
     timer: RequestTimer,
 }
 
-/// Whether the object of a type is the same for every validator that signs it.
-const fn is_shared(duty_type: DutyType) -> bool {
-    match duty_type {
+/// Whether the object is the same for every validator that signs it.
+const fn is_shared(duty: &Duty) -> bool {
+    match duty.duty_type {
         DutyType::Attestation
         | DutyType::AggregationSlot
         | DutyType::RandaoReveal
         | DutyType::SyncCommitteeMessage
         | DutyType::SyncCommitteeSelectionProof => true,
+        // A block names its proposer, also when it comes as a root.
+        DutyType::Generic => !matches!(duty.protection, Protection::Block { .. }),
         DutyType::Block
         | DutyType::BlockV2
         | DutyType::AggregateAndProof
@@ -182,7 +184,7 @@ impl SigningService {
         }
         let request = body.signing_request.get().as_bytes();
         let duty = self.classify(request).map_err(BatchError::Request)?;
-        if !is_shared(duty.duty_type) {
+        if !is_shared(&duty) {
             return Err(BatchError::Type(duty.duty_type));
         }
         Ok((duty, keys))

@@ -103,4 +103,12 @@ option_table!(
          Only right when nothing can have been signed that the new database does not know."
     )
     .default("false"),
+    ALLOW_GENERIC_SLASHABLE_DOMAINS = OptionSpec::new(
+        &["allow-generic-slashable-domains"],
+        Kind::Flag,
+        SLASHING,
+        "Accept GENERIC requests for blocks and attestations, if they bring block_header or \
+         attestation for slashing protection to check. Without it they are refused."
+    )
+    .default("false"),
 );
