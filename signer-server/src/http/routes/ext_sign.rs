@@ -45,7 +45,7 @@ pub(in crate::http) async fn post(
     State(signing): State<Arc<SigningService>>,
     identifier: Result<Path<String>, PathRejection>,
     Extension(peer): Extension<Peer>,
-    RawBody(body): RawBody,
+    body: RawBody,
 ) -> Response {
     if body.len() > MAX_TEXT_BYTES {
         return reply::json(StatusCode::PAYLOAD_TOO_LARGE, &json!({ "error": "Body too large" }));
@@ -59,7 +59,7 @@ pub(in crate::http) async fn post(
     match signing.sign_text(identity::client(peer), &identifier, &body).await {
         Ok(signature) => reply::json(
             StatusCode::OK,
-            &ProofResponse { payload: STANDARD.encode(&body), signature },
+            &ProofResponse { payload: STANDARD.encode(&*body), signature },
         ),
         Err(SignError::UnknownKey) => {
             reply::json(StatusCode::NOT_FOUND, &json!({ "error": "Identifier not found." }))
