@@ -4,6 +4,7 @@ pub mod binary;
 pub mod fixtures;
 pub mod http_client;
 pub mod key_files;
+pub mod process;
 pub mod raw_http;
 pub mod requests;
 pub mod signer;

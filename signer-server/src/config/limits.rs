@@ -8,6 +8,10 @@ use super::{
     values::Values,
 };
 
+/// Bytes of bodies in memory when nothing is said: 256 MiB. A full queue of every class holds less
+/// in ordinary requests.
+const USUAL_BODY_BYTES_IN_FLIGHT: usize = 256 << 20;
+
 /// The limits of requests and connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitsConfig {
@@ -25,8 +29,10 @@ pub struct LimitsConfig {
 impl LimitsConfig {
     pub(super) fn from_values(values: &Values) -> Result<Self, ParameterError> {
         let max_body_size_bytes: usize = values.integer(&HTTP_MAX_BODY_SIZE)?;
-        let max_body_bytes_in_flight: usize = values.integer(&HTTP_MAX_BODY_BYTES_IN_FLIGHT)?;
         let least = max_body_size_bytes.div_ceil(3) * 4;
+        let max_body_bytes_in_flight = values
+            .optional_integer(&HTTP_MAX_BODY_BYTES_IN_FLIGHT)?
+            .unwrap_or(USUAL_BODY_BYTES_IN_FLIGHT.max(least));
         if max_body_bytes_in_flight < least {
             let body_size = HTTP_MAX_BODY_SIZE.dashed_name();
             return Err(values.invalid(

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::HeaderMap;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 
 use super::{
     body_budget::{BodyBudget, Room},
@@ -108,10 +108,20 @@ async fn collect(mut body: Body, limit: usize, mut room: Room) -> Result<RawBody
         if bytes.len() + data.len() > limit {
             return Err(Unread::TooLarge { limit });
         }
-        room.grow(data.len()).map_err(|_| Unread::NoRoom)?;
+        if room.grow(data.len()).is_err() {
+            drop((bytes, room));
+            return Err(discard_rest(body, limit).await);
+        }
         bytes.extend_from_slice(&data);
     }
     Ok(RawBody { bytes, _room: room })
+}
+
+/// Reads the rest without keeping it: a client that still sends would not see the answer.
+async fn discard_rest(body: Body, limit: usize) -> Unread {
+    let mut rest = Limited::new(body, limit);
+    while let Some(Ok(_)) = rest.frame().await {}
+    Unread::NoRoom
 }
 
 #[cfg(test)]

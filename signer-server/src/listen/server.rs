@@ -9,11 +9,14 @@ use std::{
 use axum::Router;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 use tokio_util::task::TaskTracker;
 
-use super::{Shutdown, connection};
+use super::{
+    Shutdown,
+    connection::{self, Patience},
+};
 
 /// Connections that the kernel may hold before they are accepted. A validator client opens
 /// hundreds at once when a slot's attestations are due.
@@ -112,7 +115,8 @@ impl Listener {
 /// What the connections of one port may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Most of them at a time. Further ones wait with the kernel until another one ends.
+    /// Most of them at a time. Further ones wait with the kernel until another one ends, and those
+    /// that carry no request end soon.
     pub connections: usize,
     /// One without requests is closed after this time; `None` never closes it.
     pub idle_timeout: Option<Duration>,
@@ -123,25 +127,28 @@ pub struct Limits {
 pub async fn serve(listener: OpenListener, router: Router, limits: Limits, shutdown: Shutdown) {
     let Limits { connections: most, idle_timeout } = limits;
     let free = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+    let (full, is_full) = watch::channel(false);
     let connections = TaskTracker::new();
     let spawn = |stream: TcpStream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>| {
         // A client of IPv4 looks like one of IPv6 to a port that serves both.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let patience = Patience { idle_timeout, is_full: is_full.clone() };
         let (router, shutdown) = (router.clone(), shutdown.clone());
         connections.spawn(async move {
-            connection::serve(stream, peer, router, idle_timeout, shutdown).await;
+            connection::serve(stream, peer, router, patience, shutdown).await;
             drop(place);
         });
     };
     let mut is_failing = false;
-    let mut was_full = false;
+    let mut has_warned = false;
     loop {
         let is_full = free.available_permits() == 0;
-        // One line each time that it fills up, not one for each connection.
-        if is_full && !was_full {
+        full.send_if_modified(|was_full| std::mem::replace(was_full, is_full) != is_full);
+        if is_full && !has_warned {
+            // Once: at the limit every connection that ends makes room for one that fills it again.
+            has_warned = true;
             tracing::warn!("all {most} connections are in use: new ones wait for one to end");
         }
-        was_full = is_full;
         let (place, accepted) = tokio::select! {
             () = shutdown.drain.cancelled() => break,
             next = next(&listener.0, &free) => next,

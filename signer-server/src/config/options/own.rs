@@ -76,10 +76,8 @@ option_table!(
         Kind::Integer { min: 1024, max: 1 << 36 },
         LIMITS,
         "Most bytes of all requests' bodies that are in memory at a time. A request beyond it is \
-         answered 500 with Retry-After."
-    )
-    // 256 MiB: a full queue of every class holds less in ordinary requests.
-    .default("268435456"),
+         answered 500 with Retry-After. Without it: 256 MiB, or four thirds of the largest body."
+    ),
     HTTP_MAX_CONNECTIONS = OptionSpec::new(
         &["http-max-connections"],
         Kind::Integer { min: 1, max: 1 << 20 },

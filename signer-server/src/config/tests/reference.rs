@@ -108,7 +108,7 @@ root  queue-bound-attestation                                    integer  65536
 root  queue-bound-aggregate                                      integer  16384
 root  queue-bound-selection-proof                                integer  65536
 root  queue-bound-background                                     integer  65536
-root  http-max-body-bytes-in-flight                              integer  268435456
+root  http-max-body-bytes-in-flight                              integer  -
 root  http-max-connections                                       integer  16384
 root  http-server-timing-enabled                                 flag     false
 root  batch-max-keys                                             integer  16384
