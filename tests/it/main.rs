@@ -9,6 +9,7 @@ mod client_shapes;
 mod connections;
 mod content_negotiation;
 mod database_faults;
+mod deploy;
 mod generic;
 mod health;
 mod key_loading_priority;

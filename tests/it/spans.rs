@@ -99,14 +99,14 @@ async fn spans_of(collector: &Collector, expected: usize) -> BTreeMap<&'static s
     collector.0.lock().unwrap().drain(..).map(|seen| (seen.name, seen)).collect()
 }
 
-fn check(spans: &BTreeMap<&'static str, Seen>, children: &[&str], fields: Value) {
+fn check(spans: &BTreeMap<&'static str, Seen>, children: &[&str], fields: &Value) {
     let names: Vec<_> = spans.keys().copied().filter(|name| *name != "sign").collect();
     assert_eq!(names, children);
     for child in children {
         assert_eq!(spans[child].parent, Some("sign"), "{child}");
         assert!(spans[child].fields.is_empty(), "{child} says nothing of the request");
     }
-    assert_eq!(serde_json::to_value(&spans["sign"].fields).unwrap(), fields);
+    assert_eq!(serde_json::to_value(&spans["sign"].fields).unwrap(), *fields);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,15 +133,15 @@ async fn a_request_is_a_span_with_its_parts_and_without_its_body() {
     let spans = spans_of(&collector, 4).await;
     let short = &keys[0][..10];
     let fields = json!({ "type": "ATTESTATION", "class": "attestation", "key": short });
-    check(&spans, &["bls", "queue", "slashing"], fields);
+    check(&spans, &["bls", "queue", "slashing"], &fields);
 
     sign(&keys[0], &requests::randao_reveal(9)).await.unwrap();
     let spans = spans_of(&collector, 3).await;
     let fields = json!({ "type": "RANDAO_REVEAL", "class": "block", "key": short });
-    check(&spans, &["bls", "queue"], fields);
+    check(&spans, &["bls", "queue"], &fields);
 
     sign(&keys[0], &json!({ "type": "ATTESTATION", "secret": "do not tell" })).await.unwrap_err();
-    check(&spans_of(&collector, 1).await, &[], json!({}));
+    check(&spans_of(&collector, 1).await, &[], &json!({}));
 
     let batch = json!({ "identifiers": keys, "signing_request": requests::attestation(6, 7, 1) });
     let body = batch.to_string();
@@ -151,5 +151,5 @@ async fn a_request_is_a_span_with_its_parts_and_without_its_body() {
     assert!(timings.bls_us.is_some() && timings.database_us.is_some());
     let spans = spans_of(&collector, 7).await;
     let fields = json!({ "type": "ATTESTATION", "class": "attestation", "keys": "2" });
-    check(&spans, &["bls", "queue", "slashing"], fields);
+    check(&spans, &["bls", "queue", "slashing"], &fields);
 }

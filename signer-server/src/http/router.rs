@@ -41,6 +41,7 @@ struct Parts {
 }
 
 /// The parts behind the signing port, and which endpoints it has.
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct SigningPort {
     /// Signs.
     pub signing: Arc<SigningService>,

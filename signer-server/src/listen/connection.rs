@@ -33,8 +33,9 @@ const LAST_CALL: Duration = Duration::from_millis(250);
 /// How long a client may take to end a connection that is closing and carries no request.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// How long a connection without a request stays open while others wait for its place.
-const IDLE_WHEN_FULL: Duration = Duration::from_secs(1);
+/// How long a connection without a request stays open while others wait for its place. Long enough
+/// that a client under load, which has connected and not sent its request yet, is not cut.
+const IDLE_WHEN_FULL: Duration = Duration::from_secs(5);
 
 /// How long connections without requests stay open.
 #[derive(Clone, Debug)]
