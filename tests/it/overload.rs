@@ -113,7 +113,6 @@ async fn ten_times_the_bound_is_answered_within_bounded_memory() {
     let grown = peak(&signer) - before;
     // Each request has a connection of its own, and no more than the bound wait.
     let bound = (BOUND + 10 * BOUND) * BYTES_PER_REQUEST + SLACK;
-    eprintln!("memory grew by {} KiB", grown >> 10);
     assert!(grown < bound, "{} of {} MiB", grown / MIB, bound / MIB);
     assert_eq!(proof(&signer, 1).await.status, StatusCode::OK, "recovers at once");
     while let Some(answer) = batches.join_next().await {
