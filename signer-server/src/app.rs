@@ -14,7 +14,7 @@ use crate::{
     http::{MetricsPort, SigningPort},
     keys::{self, BulkKeystores, ConfigFiles, KeySources, Loader, Registry},
     lifecycle::{Signals, Wish},
-    listen::{self, ListenError, Listener, Shutdown},
+    listen::{self, Limits, ListenError, Listener, Shutdown},
     ports_file::PortsFile,
     reload::{ReloadError, Reloader},
     scheduler::{Bounds, Class, Scheduler},
@@ -25,6 +25,9 @@ use crate::{
 
 /// How long running requests may take to end after the signer was told to stop.
 const DRAIN: Duration = Duration::from_secs(25);
+
+/// Most connections to the metrics port: a few collectors, and people.
+const MAX_METRICS_CONNECTIONS: usize = 64;
 
 /// Why the signer could not start.
 #[derive(Debug, thiserror::Error)]
@@ -155,7 +158,8 @@ impl App {
             scheduler.clone(),
             slashing.clone(),
             metrics.clone(),
-        );
+        )
+        .with_slashable_generic(config.slashing.slashable_generic);
         let signing_router = SigningPort {
             signing: Arc::new(signing),
             registry,
@@ -164,7 +168,9 @@ impl App {
             audit_api: config.audit.api_enabled,
             signing_extension: config.http.signing_extension_enabled,
             max_body_bytes: config.limits.max_body_size_bytes,
+            max_body_bytes_in_flight: config.limits.max_body_bytes_in_flight,
             max_batch_keys: config.limits.max_batch_keys,
+            server_timing: config.http.server_timing_enabled,
             host_allow_list: config.http.host_allow_list.clone(),
             cors_origins: config.http.cors_origins.clone(),
             access_log: config.http.access_logs_enabled,
@@ -180,11 +186,15 @@ impl App {
         let idle_timeout = config.http.idle_connection_timeout;
         let address = ports.signing.address();
         let metrics_port = ports.metrics.as_ref().map(|port| port.address().port());
-        let routers = [(Some(ports.signing), signing_router), (ports.metrics, metrics_router)];
-        for (port, router) in routers {
+        let connections = listen::affordable_connections(config.limits.max_connections);
+        let routers = [
+            (Some(ports.signing), signing_router, connections),
+            (ports.metrics, metrics_router, MAX_METRICS_CONNECTIONS),
+        ];
+        for (port, router, connections) in routers {
             if let Some(port) = port {
-                let open = port.open()?;
-                tasks.spawn(listen::serve(open, router, idle_timeout, shutdown.clone()));
+                let limits = Limits { connections, idle_timeout };
+                tasks.spawn(listen::serve(port.open()?, router, limits, shutdown.clone()));
             }
         }
         let ports_file = config

@@ -1,6 +1,8 @@
 //! The way of one signing request, from its body to a signature that may leave.
 
 mod batch;
+mod spans;
+mod timings;
 
 use std::{
     sync::Arc,
@@ -9,13 +11,17 @@ use std::{
 
 use signer_client::wire::{PublicKey, Signature};
 use tokio::task::block_in_place;
+use tracing::Instrument;
 
-pub use self::batch::{BatchError, BatchItem};
+pub use self::{
+    batch::{BatchError, BatchItem},
+    timings::Timings,
+};
 use crate::{
     audit::{self, NotDurable, Outcome, Ticket},
     bls::{PointCache, Sealed, WrongClearance},
     clock,
-    duty::{self, Duty, DutyFailure, DutyType, Network},
+    duty::{self, Duty, DutyFailure, DutyType, Network, SlashableGeneric},
     keys::{LoadedKey, Registry, parse_identifier},
     scheduler::{
         Class, Lost, Overloaded, Scheduler,
@@ -94,6 +100,7 @@ struct Signed {
 /// Signs. Everything that a request meets after HTTP.
 pub struct SigningService {
     network: Network,
+    slashable_generic: SlashableGeneric,
     clock: Option<SlotClock>,
     registry: Arc<Registry>,
     scheduler: Arc<Scheduler>,
@@ -116,7 +123,26 @@ impl SigningService {
         let clock = SlotClock::of(&network);
         let points =
             Arc::new(PointCache::new(POINT_CACHE_ROOTS).with_metrics(Arc::clone(&metrics)));
-        Self { network, clock, registry, scheduler, points, slashing, audit, metrics }
+        let slashable_generic = SlashableGeneric::default();
+        Self {
+            network,
+            slashable_generic,
+            clock,
+            registry,
+            scheduler,
+            points,
+            slashing,
+            audit,
+            metrics,
+        }
+    }
+
+    /// Says what becomes of `GENERIC` requests for blocks and attestations; without it they are
+    /// refused.
+    #[must_use]
+    pub fn with_slashable_generic(mut self, slashable_generic: SlashableGeneric) -> Self {
+        self.slashable_generic = slashable_generic;
+        self
     }
 
     /// Answers one request to the sign endpoint and leaves its audit row.
@@ -124,7 +150,8 @@ impl SigningService {
     /// The order of the checks decides which error a client sees, and is Web3Signer's: the body
     /// and its root, then the key, then slashing protection.
     ///
-    /// The client may shorten the time that its request may wait by `limit`.
+    /// The client may shorten the time that its request may wait by `limit`. Where the time went is
+    /// added to `timings`, whatever the answer.
     ///
     /// # Errors
     /// Whatever keeps the signature from leaving.
@@ -134,6 +161,19 @@ impl SigningService {
         identifier: &str,
         body: &[u8],
         limit: Option<Duration>,
+        timings: &mut Timings,
+    ) -> Result<Signature, SignError> {
+        let signed = self.sign_one(client, identifier, body, limit, timings);
+        signed.instrument(spans::request()).await
+    }
+
+    async fn sign_one(
+        &self,
+        client: audit::Client,
+        identifier: &str,
+        body: &[u8],
+        limit: Option<Duration>,
+        timings: &mut Timings,
     ) -> Result<Signature, SignError> {
         let arrival = Arrival::now(limit);
         let mut timer = self.timer(arrival);
@@ -148,6 +188,7 @@ impl SigningService {
         let result = match classified {
             Ok(duty) => {
                 ticket.describe(&duty);
+                spans::describe(&duty);
                 let deadline = arrival.at + self.lifetime(&duty, arrival.limit);
                 self.sign_duty(identifier, &duty, deadline, &mut ticket).await
             }
@@ -156,15 +197,22 @@ impl SigningService {
                 Err(error)
             }
         };
+        timings.include(ticket.timings());
         Self::close(ticket, timer, result).await
     }
 
     /// Refuses a request to the sign endpoint that could not be read as far as its body. It leaves
     /// its audit row, too.
-    pub fn refuse_unread(&self, client: audit::Client, identifier: &str, reason: &str) {
+    pub fn refuse_unread(
+        &self,
+        client: audit::Client,
+        identifier: &str,
+        outcome: Outcome,
+        reason: &str,
+    ) {
         let timer = self.timer(Arrival::now(None));
-        self.audit.begin(client, identifier).finish(Outcome::Malformed, Some(reason.to_owned()));
-        timer.finish(Outcome::Malformed);
+        self.audit.begin(client, identifier).finish(outcome, Some(reason.to_owned()));
+        timer.finish(outcome);
     }
 
     fn timer(&self, arrival: Arrival) -> RequestTimer {
@@ -172,7 +220,7 @@ impl SigningService {
     }
 
     fn classify(&self, body: &[u8]) -> Result<Duty, SignError> {
-        let classify = || duty::classify(body, &self.network);
+        let classify = || duty::classify_with(body, &self.network, self.slashable_generic);
         // A payload envelope of many megabytes takes a tenth of a second to read and hash: the
         // other requests of this thread move to another one meanwhile.
         let duty = if body.len() > LONG_BODY_BYTES { block_in_place(classify) } else { classify() };
@@ -197,14 +245,16 @@ impl SigningService {
         let key = self.key(identifier)?;
         let public_key = key.public_key();
         ticket.name_key(&public_key);
+        spans::name_key(&public_key);
         let class = duty.duty_type.class();
         ticket.wait_for_room(class).await;
         let admission = self.scheduler.admit(class, 1, deadline)?;
         let signing_root = duty.signing_root;
         // The signature is made while the record is being written, and stays sealed until then.
         let points = Arc::clone(&self.points);
-        let pending = admission
-            .run(move || Sealed::sign(key.secret_key(), &points, public_key, signing_root));
+        let pending = admission.run(spans::job(move || {
+            Sealed::sign(key.secret_key(), &points, public_key, signing_root)
+        }));
         let cleared = self.clear(&public_key, duty, ticket).await?;
         let completed = pending.finished().await?;
         ticket.waited_in_queue(completed.queued);
@@ -234,7 +284,8 @@ impl SigningService {
         ticket: &mut Ticket,
     ) -> Result<Cleared, NotCleared> {
         let asked = Instant::now();
-        let verdict = self.slashing.clear(public_key, duty, ticket).await;
+        let verdict = self.slashing.clear(public_key, duty, ticket);
+        let verdict = verdict.instrument(spans::slashing(duty)).await;
         match duty.protection {
             duty::Protection::Unprotected => {}
             duty::Protection::Block { .. } => {

@@ -12,7 +12,7 @@ use crate::duty::DutyType;
 /// Which time applies to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowClass {
-    /// Blocks, attestations, exits and deposits, however they ended.
+    /// Blocks, attestations, exits, deposits and generic objects, however they ended.
     Evidence,
     /// Everything else, also what was not understood.
     Bulk,
@@ -30,7 +30,8 @@ impl RowClass {
                 | DutyType::BlockV2
                 | DutyType::Attestation
                 | DutyType::VoluntaryExit
-                | DutyType::Deposit,
+                | DutyType::Deposit
+                | DutyType::Generic,
             ) => Self::Evidence,
             Some(
                 DutyType::AggregationSlot

@@ -13,6 +13,7 @@ use crate::{
     clock,
     duty::{Duty, DutyType, Position},
     scheduler::Class,
+    signing::Timings,
 };
 
 /// Longest identifier that is kept, in characters; a public key has 98.
@@ -123,6 +124,15 @@ impl Ticket {
         if let Some(entry) = &mut self.entry {
             entry.bls_us = Some(entry::micros(duration));
         }
+    }
+
+    /// Where the request's time went so far.
+    pub fn timings(&self) -> Timings {
+        self.entry.as_ref().map_or_else(Timings::default, |entry| Timings {
+            queue_us: entry.queue_us,
+            database_us: entry.database_us,
+            bls_us: entry.bls_us,
+        })
     }
 
     /// The key, as far as it is known.

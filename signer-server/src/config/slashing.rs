@@ -12,14 +12,17 @@ use super::{
             PRUNING_EPOCHS_TO_KEEP, PRUNING_INTERVAL, PRUNING_SLOTS_PER_EPOCH,
             SLASHING_PROTECTION_ENABLED,
         },
-        own::{ACCEPT_NEW_DATABASE, DB_MIGRATE},
+        own::{ACCEPT_NEW_DATABASE, ALLOW_GENERIC_SLASHABLE_DOMAINS, DB_MIGRATE},
         root::DATA_PATH,
     },
     pool_file::PoolFile,
     secret::Secret,
     values::Values,
 };
-use crate::slashing::{DatabaseUrl, PostgresOptions};
+use crate::{
+    duty::SlashableGeneric,
+    slashing::{DatabaseUrl, PostgresOptions},
+};
 
 const SECONDS_PER_HOUR: u64 = 3600;
 
@@ -44,6 +47,8 @@ pub struct SlashingConfig {
     pub health_check_timeout: Duration,
     /// Whether an empty database is accepted for keys that were registered in another one before.
     pub accept_new_database: bool,
+    /// What becomes of `GENERIC` requests for blocks and attestations.
+    pub slashable_generic: SlashableGeneric,
 }
 
 /// When a database must be known.
@@ -113,6 +118,11 @@ impl SlashingConfig {
             health_check_interval: Duration::from_millis(values.integer(&HEALTH_CHECK_INTERVAL)?),
             health_check_timeout: Duration::from_millis(values.integer(&HEALTH_CHECK_TIMEOUT)?),
             accept_new_database: values.boolean(&ACCEPT_NEW_DATABASE)?,
+            slashable_generic: if values.boolean(&ALLOW_GENERIC_SLASHABLE_DOMAINS)? {
+                SlashableGeneric::WithObject
+            } else {
+                SlashableGeneric::Refused
+            },
         })
     }
 }

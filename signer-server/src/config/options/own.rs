@@ -9,6 +9,7 @@ use crate::audit::Durability;
 use crate::slashing::MigrateMode;
 
 const SIGNING_POOL: &str = "Midslot: signing pool";
+const HTTP: &str = "Midslot: HTTP";
 const LIMITS: &str = "Midslot: limits";
 const KEY_LOADING: &str = "Midslot: key loading";
 const AUDIT: &str = "Midslot: audit";
@@ -74,6 +75,29 @@ option_table!(
     // 32 MiB: a Gloas payload envelope with its transactions in hexadecimal does not fit in
     // Web3Signer's 10 MiB.
     .default("33554432"),
+    HTTP_MAX_BODY_BYTES_IN_FLIGHT = OptionSpec::new(
+        &["http-max-body-bytes-in-flight"],
+        Kind::Integer { min: 1024, max: 1 << 36 },
+        LIMITS,
+        "Most bytes of all requests' bodies that are in memory at a time. A request beyond it is \
+         answered 500 with Retry-After. Without it: 256 MiB, or four thirds of the largest body."
+    ),
+    HTTP_MAX_CONNECTIONS = OptionSpec::new(
+        &["http-max-connections"],
+        Kind::Integer { min: 1, max: 1 << 20 },
+        LIMITS,
+        "Most connections to the signing port. Further ones wait until another one ends. Lowered to \
+         what the limit of open files leaves."
+    )
+    .default("16384"),
+    HTTP_SERVER_TIMING_ENABLED = OptionSpec::new(
+        &["http-server-timing-enabled"],
+        Kind::Flag,
+        HTTP,
+        "Say in the header Server-Timing of every answer to a signing request how long it waited \
+         for a signing thread, for the database and for the signature."
+    )
+    .default("false"),
     BATCH_MAX_KEYS = OptionSpec::new(
         &["batch-max-keys"],
         Kind::Integer { min: 1, max: 1 << 20 },
@@ -137,4 +161,12 @@ option_table!(
          this version: bring them up to date, or refuse to start."
     )
     .default("auto"),
+    ALLOW_GENERIC_SLASHABLE_DOMAINS = OptionSpec::new(
+        &["allow-generic-slashable-domains"],
+        Kind::Flag,
+        SLASHING,
+        "Accept GENERIC requests for blocks and attestations, if they bring block_header or \
+         attestation for slashing protection to check. Without it they are refused."
+    )
+    .default("false"),
 );

@@ -108,6 +108,9 @@ root  queue-bound-attestation                                    integer  65536
 root  queue-bound-aggregate                                      integer  16384
 root  queue-bound-selection-proof                                integer  65536
 root  queue-bound-background                                     integer  65536
+root  http-max-body-bytes-in-flight                              integer  -
+root  http-max-connections                                       integer  16384
+root  http-server-timing-enabled                                 flag     false
 root  batch-max-keys                                             integer  16384
 root  http-max-body-size                                         integer  33554432
 root  key-loading-threads                                        integer  -
@@ -132,6 +135,7 @@ export  pubkeys                                                  list     -
 import  allow-partial                                            flag     false
 watermark-repair  pubkeys                                        list     -
 eth2  db-migrate                                                 choice   auto
+eth2  allow-generic-slashable-domains                            flag     false
 ";
 
 struct Expected {

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Bytes,
     extract::{Extension, Path, State, rejection::PathRejection},
     response::Response,
 };
@@ -47,8 +46,8 @@ struct ProofResponse {
 }
 
 /// Why nothing is signed, with the body that Web3Signer sends for it.
-fn checked(body: Result<RawBody, Unread>) -> Result<Bytes, (Refused, String, &'static str)> {
-    let RawBody(body) = body.map_err(|unread| {
+fn checked(body: Result<RawBody, Unread>) -> Result<RawBody, (Refused, String, &'static str)> {
+    let body = body.map_err(|unread| {
         let body = if matches!(unread, Unread::TooLarge { .. }) { TOO_LARGE } else { BAD_REQUEST };
         (unread.refused(), unread.to_string(), body)
     })?;
@@ -89,7 +88,7 @@ pub(in crate::http) async fn post(
     match signing.sign_text(client, &identifier, &body).await {
         Ok(signature) => reply::json(
             StatusCode::OK,
-            &ProofResponse { payload: STANDARD.encode(&body), signature },
+            &ProofResponse { payload: STANDARD.encode(&*body), signature },
         ),
         Err(SignError::UnknownKey) => error(Refused::UnknownKey, "Identifier not found."),
         Err(cause) => error(super::sign::refusal(&cause), &cause.to_string()),
