@@ -22,3 +22,4 @@ mod shutdown;
 mod slashing;
 mod start;
 mod tolerance;
+mod upkeep;

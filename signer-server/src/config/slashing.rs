@@ -15,7 +15,7 @@ use super::{
             PRUNING_EPOCHS_TO_KEEP, PRUNING_INTERVAL, PRUNING_SLOTS_PER_EPOCH,
             SLASHING_PROTECTION_ENABLED,
         },
-        own::ACCEPT_NEW_DATABASE,
+        own::{ACCEPT_NEW_DATABASE, REFUSE_FAR_FUTURE, SAFE_START},
         root::DATA_PATH,
     },
     secret::Secret,
@@ -52,6 +52,10 @@ pub struct SlashingConfig {
     pub health_check_timeout: Duration,
     /// Whether an empty database is accepted for keys that were registered in another one before.
     pub accept_new_database: bool,
+    /// Whether the floors of all keys are raised to the present before anything is signed.
+    pub safe_start: bool,
+    /// Whether duties far ahead of the wall clock are refused.
+    pub refuse_far_future: bool,
 }
 
 /// The deletion of old records.
@@ -100,6 +104,8 @@ impl SlashingConfig {
             health_check_interval: Duration::from_millis(values.integer(&HEALTH_CHECK_INTERVAL)?),
             health_check_timeout: Duration::from_millis(values.integer(&HEALTH_CHECK_TIMEOUT)?),
             accept_new_database: values.boolean(&ACCEPT_NEW_DATABASE)?,
+            safe_start: values.boolean(&SAFE_START)?,
+            refuse_far_future: values.boolean(&REFUSE_FAR_FUTURE)?,
         })
     }
 }

@@ -8,10 +8,14 @@
 //! (registering keys, reading the audit trail). Everybody gets a turn in every round, so that no
 //! flood of one kind starves another; a block waits for at most one turn of each.
 //!
+//! Old records are pruned in small pieces, each only when nothing waits.
+//!
 //! When the database fails, every waiting and arriving request is told so at once until the
-//! database is open again.
+//! database is open again. When it has lost records, they are told so until the end: an operator
+//! must look first.
 
 mod batch;
+mod pruner;
 mod status;
 mod worker;
 
@@ -20,6 +24,7 @@ use std::sync::Arc;
 use signer_client::wire::{PublicKey, Slot};
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::pruner::PruningSchedule;
 pub(super) use self::status::{HealthCheck, Status};
 use self::{batch::Waiting, worker::Worker};
 use super::{
@@ -53,11 +58,13 @@ impl Lane {
         audit: Arc<Buffer>,
         capacity: usize,
         health_check: HealthCheck,
+        pruning: Option<PruningSchedule>,
     ) -> Self {
         let (attestations, waiting_attestations) = mpsc::channel(capacity);
         let (blocks, waiting_blocks) = mpsc::channel(capacity);
         let (commands, waiting_commands) = mpsc::channel(16);
         let status = Arc::new(Status::new(store.high_watermark(), health_check));
+        status.set_batches(store.batches());
         let worker = Worker::new(
             store,
             waiting_attestations,
@@ -66,12 +73,13 @@ impl Lane {
             audit,
             Arc::clone(&status),
             health_check,
+            pruning,
         );
         tokio::spawn(worker.run());
         Self { attestations, blocks, commands, status }
     }
 
-    pub(super) fn status(&self) -> &Status {
+    pub(super) fn status(&self) -> &Arc<Status> {
         &self.status
     }
 

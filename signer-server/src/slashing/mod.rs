@@ -12,17 +12,25 @@
 mod cleared;
 mod database_url;
 mod error;
+mod far_future;
 mod lane;
 mod marker;
 mod protection;
 mod refusal;
 pub mod rules;
+mod safe_start;
+mod state;
 mod store;
 
 pub use cleared::Cleared;
 pub use database_url::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
-pub use error::{CONFIRM_OPTION, NotCleared, OpenError, RegisterError, Unavailable};
+pub use error::{
+    CONFIRM_OPTION, NotCleared, OpenError, RegisterError, SAFE_START_OPTION, Unavailable,
+};
+pub use lane::PruningSchedule;
 pub use marker::{FILE_NAME as MARKER_FILE_NAME, MarkerError};
 pub use protection::{OpenOptions, SlashingProtection};
 pub use refusal::{RecordedAttestation, RecordedBlock, Refusal};
-pub use store::{HighWatermark, StoreError};
+pub use safe_start::SafeFloors;
+pub use state::{ProtectionState, PruningTotals};
+pub use store::{HighWatermark, PruningPolicy, StoreError};

@@ -113,6 +113,8 @@ root  http-max-body-size                                         integer  335544
 root  key-loading-threads                                        integer  -
 root  audit-api-enabled                                          flag     false
 eth2  accept-new-slashing-protection-db                          flag     false
+eth2  safe-start                                                 flag     false
+eth2  refuse-far-future                                          flag     false
 ";
 
 struct Expected {

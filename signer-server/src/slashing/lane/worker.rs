@@ -9,13 +9,14 @@ use tokio::{
 };
 
 use super::{
-    Command, HealthCheck, Status,
+    Command, HealthCheck, PruningSchedule, Status,
     batch::{Intake, Waiting},
+    pruner::Pruner,
 };
 use crate::{
     audit::{Buffer, Entry, FLUSH_INTERVAL, WRITE_BATCH},
     slashing::{
-        error::Unavailable,
+        error::{SAFE_START_OPTION, Unavailable},
         rules::VoteEpochs,
         store::{Store, StoreError},
     },
@@ -45,6 +46,7 @@ pub(super) struct Worker<S> {
     /// Whether the housekeeping is done since the last event.
     rested: bool,
     check_interval: Duration,
+    pruner: Pruner,
     status: Arc<Status>,
 }
 
@@ -62,6 +64,7 @@ enum Event {
     AuditDue,
     Idle,
     CheckDue,
+    PruningDue,
 }
 
 /// Turns the status to unhealthy even if the worker panics.
@@ -86,6 +89,7 @@ impl<S: Store> Worker<S> {
         audit: Arc<Buffer>,
         status: Arc<Status>,
         health_check: HealthCheck,
+        pruning: Option<PruningSchedule>,
     ) -> Self {
         Self {
             store,
@@ -96,6 +100,7 @@ impl<S: Store> Worker<S> {
             audit_due: None,
             rested: true,
             check_interval: health_check.interval.max(SHORTEST_CHECK_INTERVAL),
+            pruner: Pruner::new(pruning),
             status,
         }
     }
@@ -122,8 +127,8 @@ impl<S: Store> Worker<S> {
                 Ok(Step::Continue) => {}
                 Ok(Step::End(reply)) => return reply,
                 Err(error) => {
-                    if let Some(reply) = self.recover(&error).await {
-                        return Some(reply);
+                    if let Step::End(reply) = self.recover(&error).await {
+                        return reply;
                     }
                 }
             }
@@ -164,6 +169,7 @@ impl<S: Store> Worker<S> {
             Event::AuditDue => {}
             Event::Idle => self.store.idle().await?,
             Event::CheckDue => self.store.check().await?,
+            Event::PruningDue => self.prune().await?,
             // The three senders live and die together.
             Event::Block(None) | Event::Attestation(None) | Event::Command(None) => {
                 return Ok(Step::End(None));
@@ -180,6 +186,7 @@ impl<S: Store> Worker<S> {
         }
         let decisions = self.store.clear_blocks(&batch.requests).await;
         batch.answer(decisions)?;
+        self.recorded();
         Ok(true)
     }
 
@@ -191,7 +198,24 @@ impl<S: Store> Worker<S> {
         }
         let decisions = self.store.clear_attestations(&batch.requests).await;
         batch.answer(decisions)?;
+        self.recorded();
         Ok(true)
+    }
+
+    fn recorded(&mut self) {
+        self.pruner.request_came();
+        self.status.set_batches(self.store.batches());
+    }
+
+    /// One short piece of pruning.
+    async fn prune(&mut self) -> Result<(), StoreError> {
+        let Some(policy) = self.pruner.begin_step() else { return Ok(()) };
+        let step = self.store.prune_step(policy).await;
+        match &step {
+            Ok(step) => self.pruner.end_step(*step, &self.status),
+            Err(_) => self.pruner.fail_step(),
+        }
+        step.map(drop)
     }
 
     /// Sleeps until there is something to do.
@@ -200,6 +224,10 @@ impl<S: Store> Worker<S> {
             Some(due) => (due, Event::AuditDue),
             None if self.rested => (Instant::now() + self.check_interval, Event::CheckDue),
             None => (Instant::now() + IDLE, Event::Idle),
+        };
+        let (wake_up, event) = match self.pruner.due() {
+            Some(due) if due <= wake_up => (due, Event::PruningDue),
+            _ => (wake_up, event),
         };
         tokio::select! {
             biased;
@@ -280,8 +308,11 @@ impl<S: Store> Worker<S> {
     }
 
     /// Opens the database again, however long it takes. Whoever asks meanwhile is told at once.
-    /// Returns early, with whom to tell, when it shall close.
-    async fn recover(&mut self, cause: &StoreError) -> Option<CloseReply> {
+    /// Does not go on when it shall close or when the database needs an operator.
+    async fn recover(&mut self, cause: &StoreError) -> Step {
+        if let Some(reason) = cause.halt_reason() {
+            return Step::End(self.halt(reason, cause).await);
+        }
         tracing::error!(error = %cause, "the slashing protection database failed; opening it again");
         self.status.set_open(false);
         self.audit.set_available(false);
@@ -291,19 +322,25 @@ impl<S: Store> Worker<S> {
             let (result, close) =
                 refuse_until(store.recover(), blocks, attestations, commands).await;
             if close.is_some() {
-                return close;
+                return Step::End(close);
             }
             match result {
                 Ok(()) => break,
-                Err(error) => tracing::error!(
-                    %error, retry_in_ms = pause.as_millis(),
-                    "the slashing protection database is still away; no block and no attestation \
-                     is signed"
-                ),
+                Err(error) => {
+                    if let Some(reason) = error.halt_reason() {
+                        return Step::End(self.halt(reason, &error).await);
+                    }
+                    tracing::error!(
+                        %error, retry_in_ms = pause.as_millis(),
+                        "the slashing protection database is still away; no block and no \
+                         attestation is signed"
+                    );
+                }
             }
+            let Self { attestations, blocks, commands, .. } = self;
             let ((), close) = refuse_until(sleep(pause), blocks, attestations, commands).await;
             if close.is_some() {
-                return close;
+                return Step::End(close);
             }
             pause = (pause * 2).min(LAST_RETRY);
         }
@@ -311,7 +348,38 @@ impl<S: Store> Worker<S> {
         self.status.set_high_watermark(self.store.high_watermark());
         self.status.set_open(true);
         self.audit.set_available(true);
-        None
+        Step::Continue
+    }
+
+    /// Tells everybody that an operator must look first, until it shall close (then it returns whom
+    /// to tell) or nobody is left who could ask.
+    async fn halt(&mut self, reason: &'static str, cause: &StoreError) -> Option<CloseReply> {
+        tracing::error!(
+            error = %cause,
+            "slashing protection is HALTED: the database may not know everything that was signed, \
+             so no block and no attestation is signed any more. Put the right database in place \
+             and start again; if it is lost, start with {SAFE_START_OPTION}"
+        );
+        self.status.halt(reason);
+        self.status.set_open(false);
+        self.audit.set_available(false);
+        self.status.rests();
+        let why = Unavailable::Halted { reason };
+        let Self { blocks, attestations, commands, .. } = self;
+        loop {
+            blocks.fail_all(why);
+            attestations.fail_all(why);
+            tokio::select! {
+                waiting = blocks.queue.recv() => waiting?.fail(why),
+                waiting = attestations.queue.recv() => waiting?.fail(why),
+                command = commands.recv() => {
+                    let close = refuse(command?, why);
+                    if close.is_some() {
+                        return close;
+                    }
+                }
+            }
+        }
     }
 
     /// Answers what is still in the queues, writes the finished audit rows, closes the store.
@@ -354,11 +422,19 @@ async fn refuse_until<Output>(
             output = &mut task => return (output, close),
             Some(waiting) = blocks.queue.recv() => waiting.fail(Unavailable::Database),
             Some(waiting) = attestations.queue.recv() => waiting.fail(Unavailable::Database),
-            Some(command) = commands.recv(), if open => match command {
-                Command::Register { reply, .. } => drop(reply.send(Err(Unavailable::Database))),
-                Command::ReadAudit { reply, .. } => drop(reply.send(Err(Unavailable::Database))),
-                Command::Close { reply } => close = Some(reply),
-            },
+            Some(command) = commands.recv(), if open => {
+                close = refuse(command, Unavailable::Database);
+            }
         }
     }
+}
+
+/// Answers a command that can't be obeyed; returns whom to tell about closing.
+fn refuse(command: Command, why: Unavailable) -> Option<CloseReply> {
+    match command {
+        Command::Register { reply, .. } => drop(reply.send(Err(why))),
+        Command::ReadAudit { reply, .. } => drop(reply.send(Err(why))),
+        Command::Close { reply } => return Some(reply),
+    }
+    None
 }

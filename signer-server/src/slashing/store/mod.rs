@@ -3,10 +3,13 @@
 //! A store decides with the pure rules ([`super::rules`]) and makes durable what they allow; the
 //! lane above decides in which order and in which batches.
 
+pub(crate) mod pruning;
 pub(crate) mod sqlite;
 
 use signer_client::wire::{Epoch, PublicKey, Root, Slot};
 
+use self::pruning::Pruning;
+pub use self::pruning::PruningPolicy;
 use super::{refusal::Refusal, rules::VoteEpochs};
 use crate::audit::{Entry, Filter};
 
@@ -67,7 +70,7 @@ pub(crate) struct AuditPart {
 
 /// A database. Every call is finished before the next one begins; after an error from a call that
 /// writes, [`Store::recover`] must succeed before the next call.
-pub(crate) trait Store: Send + 'static {
+pub(crate) trait Store: Pruning + Send + 'static {
     /// Decides every request and records the new ones in one durable transaction. A key occurs at
     /// most once in a batch. On an error nothing is known: each of them may have been recorded.
     fn clear_attestations(
@@ -89,6 +92,10 @@ pub(crate) trait Store: Send + 'static {
 
     /// The high watermark as of the last load.
     fn high_watermark(&self) -> Option<HighWatermark>;
+
+    /// Transactions with records that are durable for certain, the bound that markers keep. `None`
+    /// for a database that does not count them.
+    fn batches(&self) -> Option<u64>;
 
     /// Writes rows under their ids; a row that is there already is completed.
     fn write_audit(
@@ -141,8 +148,11 @@ pub enum StoreError {
     #[error(transparent)]
     Driver(sqlx::Error),
     /// The files under our feet are not those that were opened.
-    #[error("the database file or its log was removed or replaced while in use")]
+    #[error("the database file was removed or replaced while in use")]
     Replaced,
+    /// The log of the database is gone. What it held may be lost; only loading tells.
+    #[error("the log of the database was removed or replaced while in use")]
+    LogReplaced,
     /// The reopened database knows less than was durably recorded in it.
     #[error("the database has lost records of the key {key}")]
     WentBack {
@@ -193,4 +203,18 @@ pub enum StoreError {
     /// No connection: an earlier attempt to open the database again failed.
     #[error("the database is not open")]
     NotOpen,
+}
+
+impl StoreError {
+    /// Why protection must halt until an operator has looked; `None` for errors that may go away.
+    /// The words may be shown to anybody: they name no path.
+    pub(crate) const fn halt_reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Replaced => Some("the database file was removed or replaced while in use"),
+            Self::WentBack { .. } | Self::BatchesLost { .. } => {
+                Some("the database has lost records")
+            }
+            _ => None,
+        }
+    }
 }

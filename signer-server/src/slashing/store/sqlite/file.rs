@@ -73,9 +73,9 @@ impl FileIdentity {
         &self.path
     }
 
-    /// Whether the paths still name both files.
-    pub(super) fn is_in_place(&self) -> bool {
-        self.database_is_in_place() && inode(&self.log_path) == Some(self.log)
+    /// Whether the path still names the log of this connection.
+    pub(super) fn log_is_in_place(&self) -> bool {
+        inode(&self.log_path) == Some(self.log)
     }
 
     /// Whether the path still names the database, whatever became of the log: every connection

@@ -14,8 +14,11 @@ mod connect;
 mod error;
 mod file;
 mod kind;
+mod network_fs;
 mod open;
+mod prune;
 mod register;
+mod safe_start;
 mod state;
 
 use signer_client::wire::{PublicKey, Slot};
@@ -24,6 +27,7 @@ use sqlx::{Connection, SqliteConnection};
 use self::{
     file::{FileIdentity, Lock},
     kind::{Attestations, Blocks},
+    prune::PruningRun,
     state::State,
 };
 use super::{AuditPart, Decision, HighWatermark, Request, Store, StoreError};
@@ -43,6 +47,8 @@ pub(crate) struct SqliteStore {
     file: FileIdentity,
     /// Whether the log holds something that housekeeping should copy to the database.
     log_grew: bool,
+    /// The pruning that is under way.
+    pruning: Option<PruningRun>,
     /// Declared last: let go only after the connection is gone.
     _lock: Lock,
 }
@@ -55,7 +61,13 @@ impl SqliteStore {
 
     /// Fails when what was written would not be found again.
     fn check_in_place(&self) -> Result<(), StoreError> {
-        if self.file.is_in_place() { Ok(()) } else { Err(StoreError::Replaced) }
+        if !self.file.database_is_in_place() {
+            Err(StoreError::Replaced)
+        } else if !self.file.log_is_in_place() {
+            Err(StoreError::LogReplaced)
+        } else {
+            Ok(())
+        }
     }
 
     fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
@@ -81,6 +93,10 @@ impl Store for SqliteStore {
 
     fn high_watermark(&self) -> Option<HighWatermark> {
         self.state.high_watermark
+    }
+
+    fn batches(&self) -> Option<u64> {
+        Some(self.state.batches)
     }
 
     async fn write_audit(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
@@ -120,7 +136,7 @@ impl Store for SqliteStore {
         connect::probe_write(&mut connection).await?;
         let state = State::load(&mut connection).await?;
         state.check_knows_all_of(&self.state)?;
-        let file = FileIdentity::of(self.file.path()).ok_or(StoreError::Replaced)?;
+        let file = FileIdentity::of(self.file.path()).ok_or(StoreError::LogReplaced)?;
         if !self.file.database_is_in_place() {
             return Err(StoreError::Replaced);
         }

@@ -9,15 +9,22 @@ use sqlx::{Connection, Row};
 use super::{
     SqliteStore,
     bulk::Bulk,
-    state::{KeyState, fixed},
+    state::{KeyState, State, fixed},
 };
-use crate::slashing::{
-    StoreError,
-    rules::{AttestationState, BlockState},
-};
+use crate::slashing::StoreError;
 
 static INSERT_VALIDATORS: LazyLock<Bulk> =
     LazyLock::new(|| Bulk::new("INSERT INTO validator (pubkey)", 1, ""));
+
+/// After a safe start a new key begins at its floors; before, at none.
+const INSERT_ATTESTATION_STATES: &str = "INSERT INTO att_state \
+     (validator_id, floor_source, floor_target, max_source, max_target) \
+     SELECT id, floor, floor, floor, floor \
+     FROM validator, (SELECT coalesce(first_floor_epoch, -1) AS floor FROM sp_meta) WHERE id > $1";
+
+const INSERT_BLOCK_STATES: &str = "INSERT INTO blk_state (validator_id, floor_slot, max_slot) \
+     SELECT id, floor, floor \
+     FROM validator, (SELECT coalesce(first_floor_slot, -1) AS floor FROM sp_meta) WHERE id > $1";
 
 impl SqliteStore {
     /// One transaction for all of `keys` that have no state yet.
@@ -31,6 +38,7 @@ impl SqliteStore {
             return Ok(());
         }
         self.log_grew = true;
+        let State { first_attestation, first_block, .. } = self.state;
 
         let mut transaction = self.connection()?.begin_with("BEGIN IMMEDIATE").await?;
         let highest: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM validator")
@@ -44,18 +52,15 @@ impl SqliteStore {
             .bind(highest.unwrap_or(0))
             .fetch_all(&mut *transaction)
             .await?;
-        for table in [
-            "INSERT INTO att_state (validator_id) SELECT id FROM validator WHERE id > $1",
-            "INSERT INTO blk_state (validator_id) SELECT id FROM validator WHERE id > $1",
-        ] {
+        for table in [INSERT_ATTESTATION_STATES, INSERT_BLOCK_STATES] {
             sqlx::query(table).bind(highest.unwrap_or(0)).execute(&mut *transaction).await?;
         }
         let mut states = Vec::with_capacity(inserted.len());
         for row in &inserted {
             let state = KeyState {
                 id: row.try_get("id")?,
-                attestation: AttestationState::UNUSED,
-                block: BlockState::UNUSED,
+                attestation: first_attestation,
+                block: first_block,
             };
             states.push((PublicKey(fixed(row.try_get("pubkey")?, "pubkey")?), state));
         }

@@ -29,6 +29,9 @@ pub(super) struct State {
     pub(super) high_watermark: Option<HighWatermark>,
     /// Transactions that recorded blocks or attestations.
     pub(super) batches: u64,
+    /// What a key starts with that is registered now.
+    pub(super) first_attestation: AttestationState,
+    pub(super) first_block: BlockState,
     pub(super) keys: HashMap<PublicKey, KeyState>,
 }
 
@@ -36,12 +39,15 @@ impl State {
     /// Reads the state and checks it against the history.
     pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
         let meta = sqlx::query(
-            "SELECT cluster, genesis_validators_root, high_epoch, high_slot, batches FROM sp_meta",
+            "SELECT cluster, genesis_validators_root, high_epoch, high_slot, batches, \
+             first_floor_epoch, first_floor_slot FROM sp_meta",
         )
         .fetch_one(&mut *connection)
         .await?;
         let high_epoch = stored_number(&meta, "high_epoch")?;
         let high_slot = stored_number(&meta, "high_slot")?;
+        let first_epoch = stored_number(&meta, "first_floor_epoch")?.map(Epoch);
+        let first_slot = stored_number(&meta, "first_floor_slot")?.map(Slot);
         let mut state = Self {
             cluster: Uuid::from_bytes(stored_bytes(&meta, "cluster")?),
             genesis_validators_root: stored_root(&meta, "genesis_validators_root")?,
@@ -50,6 +56,11 @@ impl State {
                 .map(|(epoch, slot)| HighWatermark { epoch: Epoch(epoch), slot: Slot(slot) }),
             batches: stored_number(&meta, "batches")?
                 .ok_or(StoreError::ImpossibleValue { column: "batches" })?,
+            first_attestation: first_epoch.map_or(AttestationState::UNUSED, |epoch| {
+                AttestationState::UNUSED.with_floor(VoteEpochs { source: epoch, target: epoch })
+            }),
+            first_block: first_slot
+                .map_or(BlockState::UNUSED, |slot| BlockState::UNUSED.with_floor(slot)),
             keys: HashMap::new(),
         };
 
