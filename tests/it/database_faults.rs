@@ -222,7 +222,8 @@ async fn assert_halted(signer: &Signer, reason: &str) {
     assert_eq!(answer.status, FAILED);
     assert!(answer.text().contains(reason), "{}", answer.text());
     let metrics = HttpClient::new(signer.metrics.expect("a metrics port"));
-    let page = metrics.get("/metrics").await.unwrap().text();
+    let page = metrics.get("/metrics").await.unwrap();
+    let page = page.text();
     for line in ["{state=\"running\"} 0", "{state=\"unavailable\"} 0", "{state=\"halted\"} 1"] {
         let line = format!("midslot_slashing_protection_state{line}");
         assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
