@@ -218,8 +218,7 @@ async fn pruning_killed_at_any_point_forgets_nothing_that_it_has_not_forbidden()
     let mut options = with_history(KEYS).await;
     options.eth2.push("--slashing-protection-pruning-at-boot-enabled=true".to_owned());
     let before = check_floors(&options).await;
-    let mut newest = HISTORY.cast_unsigned();
-    for pause_ms in [0, 5, 20, 60] {
+    for (newest, pause_ms) in (HISTORY.cast_unsigned()..).zip([0, 5, 20, 60]) {
         let signer = options.start().await.unwrap();
         tokio::time::sleep(Duration::from_millis(pause_ms)).await;
         for key in 0..KEYS {
@@ -231,7 +230,6 @@ async fn pruning_killed_at_any_point_forgets_nothing_that_it_has_not_forbidden()
             let next = requests::attestation(newest, newest + 1, 1);
             assert_eq!(status(&signer, key, &next).await, OK);
         }
-        newest += 1;
         options = signer.kill().await.unwrap();
         check_floors(&options).await;
     }

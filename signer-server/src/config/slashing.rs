@@ -30,6 +30,7 @@ const DATABASE_FILE: &str = "slashing-protection.sqlite";
 
 /// Slashing protection.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct SlashingConfig {
     /// Whether slashable requests are checked and recorded.
     pub enabled: bool,

@@ -73,9 +73,8 @@ impl Lane {
             audit,
             Arc::clone(&status),
             health_check,
-            pruning,
         );
-        tokio::spawn(worker.run());
+        tokio::spawn(worker.pruning(pruning).run());
         Self { attestations, blocks, commands, status }
     }
 

@@ -35,7 +35,7 @@ pub(super) fn network_file_system(folder: &Path) -> Option<String> {
 }
 
 /// The type of the file system at an absolute path without links. Of the mounts above the path the
-/// innermost counts, of several at one place the last (proc_pid_mountinfo(5)).
+/// innermost counts, of several at one place the last (`proc_pid_mountinfo(5)`).
 fn file_system_of<'a>(mounts: &'a str, path: &Path) -> Option<&'a str> {
     let mut innermost: Option<(usize, &str)> = None;
     for line in mounts.lines() {
