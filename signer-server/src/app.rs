@@ -286,8 +286,6 @@ async fn open_slashing_protection(
         tracing::warn!("no audit is kept: there is no --data-path and no database");
         return Ok(SlashingProtection::disabled());
     };
-    let key_folders = config.keys.keystores.as_ref().map(|folder| folder.path.clone());
-    let marker_directories = [Some(config.keys.key_config_path.clone()), key_folders];
     let clock = |option| {
         let unknown = || StartError::GenesisTimeUnknown { option, network: network.name.clone() };
         NetworkClock::of(network).ok_or_else(unknown)
@@ -298,12 +296,7 @@ async fn open_slashing_protection(
             .transpose()?,
         far_future_guard: refuse_far_future.then(|| clock("--refuse-far-future")).transpose()?,
         network_genesis_validators_root: network.genesis_validators_root,
-        marker_directories: config
-            .data_path
-            .iter()
-            .cloned()
-            .chain(marker_directories.into_iter().flatten())
-            .collect(),
+        marker_directories: config.marker_directories(),
         accept_new_database: *accept_new_database,
         health_check_interval: *health_check_interval,
         health_check_timeout: *health_check_timeout,

@@ -4,11 +4,14 @@
 //! [`http`] reads it, [`duty`] says what is asked (key, class, signing root, slashable part),
 //! [`keys`] finds the key, [`scheduler`] admits the job, [`slashing`] clears and records what is
 //! slashable, [`bls`] signs, [`audit`] writes down who asked and what was answered.
+//!
+//! Commands that work on the records and end are in [`cli`].
 
 pub mod app;
 pub mod audit;
 pub mod bls;
 mod choice;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod duty;

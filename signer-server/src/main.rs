@@ -2,12 +2,12 @@
 
 use std::{io::Write as _, process::ExitCode};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use signer_server::{
-    app,
-    config::{self, Command, Invocation},
+    app, cli,
+    config::{self, Command, Config, Invocation},
     hardening,
-    telemetry::logs,
+    telemetry::logs::{self, LogOutput},
 };
 
 fn main() -> ExitCode {
@@ -20,11 +20,17 @@ fn main() -> ExitCode {
             return ExitCode::from(exit.code);
         }
     };
+    let failure = match &invocation.command {
+        Command::Sign => "Failed to initialize Midslot",
+        Command::Export { .. } => "The export failed",
+        Command::Import { .. } => "The import failed",
+        Command::WatermarkRepair(_) => "The watermarks were not changed",
+    };
     match run(invocation) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let cause = logs::with_causes(error.as_ref());
-            print(false, &format!("Failed to initialize Midslot\nCause: {cause}\n"));
+            print(false, &format!("{failure}\nCause: {cause}\n"));
             ExitCode::FAILURE
         }
     }
@@ -32,21 +38,27 @@ fn main() -> ExitCode {
 
 fn run(invocation: Invocation) -> Result<()> {
     let Invocation { command, config, warnings } = invocation;
-    let not_yet = match command {
-        Command::Sign => None,
-        Command::Export { .. } => Some("export"),
-        Command::Import { .. } => Some("import"),
-        Command::WatermarkRepair(_) => Some("watermark-repair"),
+    let output = match command {
+        Command::Sign => LogOutput::Stdout,
+        _ => LogOutput::Stderr,
     };
-    if let Some(name) = not_yet {
-        bail!("the subcommand {name} is not available in this version; nothing was changed");
-    }
-    logs::init(config.logging.level, config.logging.format)?;
+    logs::init(config.logging.level, config.logging.format, output)?;
     tracing::info!("Starting Midslot version {}", env!("CARGO_PKG_VERSION"));
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     hardening::forbid_core_dumps();
+    match command {
+        Command::Sign => serve(config),
+        Command::Export { to, keys } => Ok(cli::export::run(&config, &to, keys.as_deref())?),
+        Command::Import { from, allow_partial } => {
+            Ok(cli::import::run(&config, &from, allow_partial)?)
+        }
+        Command::WatermarkRepair(repair) => Ok(cli::watermark_repair::run(&config, &repair)?),
+    }
+}
+
+fn serve(config: Config) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

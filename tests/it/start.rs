@@ -216,24 +216,6 @@ async fn key_configuration_files_load_beside_bulk_folders_and_duplicates_once() 
 }
 
 #[tokio::test]
-async fn subcommands_refuse_clearly() {
-    let options = SignerOptions::empty();
-    for arguments in [
-        vec!["eth2", "export", "--to=/tmp/x.json"],
-        vec!["eth2", "import", "--from=/tmp/x.json"],
-        vec!["eth2", "watermark-repair", "--epoch=1", "--slot=1"],
-    ] {
-        let data = format!("--data-path={}", options.data_folder().display());
-        let mut all = vec![data];
-        all.extend(arguments.iter().map(ToString::to_string));
-        let ended = options.run_alone(&all).await.unwrap();
-        assert_eq!(ended.code, Some(1), "{}", ended.output);
-        assert!(ended.output.contains(arguments[1]), "{}", ended.output);
-        assert!(ended.output.contains("not available"), "{}", ended.output);
-    }
-}
-
-#[tokio::test]
 async fn help_and_version_end_with_zero() {
     let options = SignerOptions::empty();
     for (argument, word) in [("--help", "--http-listen-port"), ("--version", "signer-server/v")] {

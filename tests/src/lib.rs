@@ -3,7 +3,10 @@
 pub mod binary;
 pub mod fixtures;
 pub mod http_client;
+pub mod interchange_case;
+pub mod interchange_file;
 pub mod key_files;
+pub mod postgres;
 pub mod raw_http;
 pub mod requests;
 pub mod signer;

@@ -193,6 +193,23 @@ impl SignerOptions {
         self.run_alone(&self.arguments()).await
     }
 
+    /// Runs a command behind `eth2` on the same folders, with the same options.
+    ///
+    /// # Errors
+    /// When it can't be started or keeps running.
+    pub async fn run_command(&self, command: &[&str]) -> Result<Ended> {
+        let before = self.log().len();
+        let mut ended = self.run_alone(&self.command_line(command)).await?;
+        ended.output = ended.output.split_off(before);
+        Ok(ended)
+    }
+
+    /// The arguments of [`Self::run_command`].
+    pub fn command_line(&self, command: &[&str]) -> Vec<String> {
+        let command = command.iter().map(|word| (*word).to_owned());
+        self.arguments().into_iter().chain(command).collect()
+    }
+
     /// Starts the binary with these arguments alone. Killed when dropped.
     ///
     /// # Errors

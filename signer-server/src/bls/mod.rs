@@ -3,7 +3,8 @@
 //!
 //! A signature is the message, hashed to a point of the curve, times the secret scalar; each half
 //! takes about as long. So the two halves are apart here: a [`MessagePoint`] is made once per
-//! signing root by the [`PointCache`] and serves every key that signs the root.
+//! signing root by the [`PointCache`] and serves every key that signs the root. A root that many
+//! keys sign gets a `point_table` besides, which makes the second half cheaper, too.
 //! The scalars of all keys live together in locked memory, which `memory` hands out.
 //!
 //! The only `unsafe` code of the program is in `curve` (calls into blst) and `memory::page`.
@@ -12,6 +13,7 @@ mod curve;
 mod memory;
 mod message_point;
 mod point_cache;
+mod point_table;
 mod sealed;
 mod secret_key;
 

@@ -20,15 +20,15 @@ pub struct Sealed {
 pub struct WrongClearance;
 
 impl Sealed {
-    /// Signs and seals. Costs one signature, or half of one if `points` knows the root: call it on
-    /// a signing thread only.
+    /// Signs and seals. Costs one signature, or half or a quarter of one if `points` knows the root:
+    /// call it on a signing thread only.
     pub fn sign(
         key: &SecretKey,
         points: &PointCache,
         public_key: PublicKey,
         signing_root: Root,
     ) -> Self {
-        let signature = Zeroizing::new(key.sign_point(&points.point(&signing_root)).0);
+        let signature = Zeroizing::new(points.sign(key, &signing_root).0);
         Self { public_key, signing_root, signature }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use signer_client::wire::{Epoch, Slot};
+use signer_client::wire::{Epoch, PublicKey, Slot};
 
 use super::{
     AuditConfig, HttpConfig, KeysConfig, LimitsConfig, LoggingConfig, MetricsConfig, NetworkConfig,
@@ -10,12 +10,12 @@ use super::{
     command_line::{self, parameter_exit},
     environment,
     error::ParameterError,
-    option::Scope,
+    option::{OptionSpec, Scope},
     options::{
         root::{CONFIG_FILE, DATA_PATH},
         subcommands::{
-            EXPORT_TO, IMPORT_FROM, REMOVE_HIGH_WATERMARK, REPAIR_EPOCH, REPAIR_SLOT,
-            SET_HIGH_WATERMARK,
+            ALLOW_PARTIAL, EXPORT_KEYS, EXPORT_TO, IMPORT_FROM, REMOVE_HIGH_WATERMARK,
+            REPAIR_EPOCH, REPAIR_KEYS, REPAIR_SLOT, SET_HIGH_WATERMARK,
         },
     },
     treatment,
@@ -41,23 +41,29 @@ pub enum Command {
     Sign,
     /// `eth2 export`: write the slashing protection records to a file.
     Export {
-        /// The file.
+        /// The file; `-` is standard output.
         to: PathBuf,
+        /// The keys whose records are wanted; `None` for all.
+        keys: Option<Vec<PublicKey>>,
     },
     /// `eth2 import`: add the slashing protection records of a file.
     Import {
         /// The file.
         from: PathBuf,
+        /// Leave out the keys whose records can't be taken.
+        allow_partial: bool,
     },
     /// `eth2 watermark-repair`: change slashing protection watermarks.
     WatermarkRepair(WatermarkRepair),
 }
 
 /// How to change slashing protection watermarks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WatermarkRepair {
-    /// Raise the low watermark of every validator to these.
+    /// Raise low watermarks to these.
     RaiseLow {
+        /// The keys whose watermarks are raised; `None` for all.
+        keys: Option<Vec<PublicKey>>,
         /// For attestations, source and target.
         epoch: Epoch,
         /// For blocks.
@@ -97,6 +103,19 @@ pub struct Config {
     pub scheduler: SchedulerConfig,
     /// The limits of a request.
     pub limits: LimitsConfig,
+}
+
+impl Config {
+    /// Folders that keep the marker of a slashing protection database in use.
+    pub fn marker_directories(&self) -> Vec<PathBuf> {
+        let keystores = self.keys.keystores.as_ref().map(|folder| folder.path.clone());
+        self.data_path
+            .iter()
+            .cloned()
+            .chain([self.keys.key_config_path.clone()])
+            .chain(keystores)
+            .collect()
+    }
 }
 
 /// Why the program ends before it has begun.
@@ -166,13 +185,38 @@ fn command(scope: Scope, values: &Values) -> Result<Command, ParameterError> {
     Ok(match scope {
         // Clap lets nobody stop at the root.
         Scope::Root | Scope::Eth2 => Command::Sign,
-        Scope::Export => Command::Export { to: values.path(&EXPORT_TO)? },
-        Scope::Import => Command::Import { from: values.path(&IMPORT_FROM)? },
+        Scope::Export => Command::Export {
+            to: values.path(&EXPORT_TO)?,
+            keys: public_keys(values, &EXPORT_KEYS)?,
+        },
+        Scope::Import => Command::Import {
+            from: values.path(&IMPORT_FROM)?,
+            allow_partial: values.boolean(&ALLOW_PARTIAL)?,
+        },
         Scope::WatermarkRepair => Command::WatermarkRepair(watermark_repair(values)?),
     })
 }
 
+/// The public keys of a list; `None` when it is not given.
+fn public_keys(
+    values: &Values,
+    spec: &OptionSpec,
+) -> Result<Option<Vec<PublicKey>>, ParameterError> {
+    if values.origin(spec).is_none() {
+        return Ok(None);
+    }
+    let keys = values.list(spec)?.into_iter().map(|text| {
+        text.parse().map_err(|error| values.invalid(spec, format!("{text:?}: {error}")))
+    });
+    keys.collect::<Result<_, _>>().map(Some)
+}
+
 fn watermark_repair(values: &Values) -> Result<WatermarkRepair, ParameterError> {
+    let keys = public_keys(values, &REPAIR_KEYS)?;
+    let is_high = values.boolean(&SET_HIGH_WATERMARK)? || values.boolean(&REMOVE_HIGH_WATERMARK)?;
+    if keys.is_some() && is_high {
+        return Err(values.invalid(&REPAIR_KEYS, "the high watermark holds for all keys"));
+    }
     if values.boolean(&REMOVE_HIGH_WATERMARK)? {
         return Ok(WatermarkRepair::RemoveHigh);
     }
@@ -181,6 +225,6 @@ fn watermark_repair(values: &Values) -> Result<WatermarkRepair, ParameterError> 
     Ok(if values.boolean(&SET_HIGH_WATERMARK)? {
         WatermarkRepair::SetHigh { epoch, slot }
     } else {
-        WatermarkRepair::RaiseLow { epoch, slot }
+        WatermarkRepair::RaiseLow { keys, epoch, slot }
     })
 }

@@ -21,6 +21,8 @@ use crate::{
 pub struct NetworkConfig {
     /// Name of a known network or path of a network's configuration file, as given.
     pub network: String,
+    /// Whether it was given, and is not the default.
+    pub is_given: bool,
     /// Forks that begin at another epoch than the network says.
     pub fork_epoch_overrides: ForkEpochOverrides,
 }
@@ -42,6 +44,7 @@ impl NetworkConfig {
         let epoch = |spec: &OptionSpec| Ok(values.optional_integer(spec)?.map(Epoch));
         Ok(Self {
             network: values.non_empty_text(&NETWORK)?,
+            is_given: values.origin(&NETWORK).is_some(),
             fork_epoch_overrides: ForkEpochOverrides {
                 altair: epoch(&ALTAIR_FORK_EPOCH)?,
                 bellatrix: epoch(&BELLATRIX_FORK_EPOCH)?,

@@ -5,61 +5,73 @@ use std::{sync::PoisonError, time::Instant};
 
 use super::{
     queue::{Next, Queue},
-    sync::{Condvar, Mutex},
+    sync::{Condvar, Mutex, MutexGuard},
 };
 use crate::scheduler::{Bounds, Class};
 
 /// The queues, shared.
 pub(super) struct Handoff<J> {
-    queue: Mutex<Queue<J>>,
+    state: Mutex<State<J>>,
     job_or_close: Condvar,
+}
+
+struct State<J> {
+    queue: Queue<J>,
+    /// Threads that sleep. A thread that is awake looks for the next job by itself, and to wake
+    /// nobody costs a system call, too.
+    asleep: usize,
 }
 
 impl<J> Handoff<J> {
     pub(super) fn new(bounds: Bounds) -> Self {
-        Self { queue: Mutex::new(Queue::new(bounds)), job_or_close: Condvar::new() }
+        let state = State { queue: Queue::new(bounds), asleep: 0 };
+        Self { state: Mutex::new(state), job_or_close: Condvar::new() }
     }
 
     /// Looks at or changes the queues without bringing or taking a job.
     pub(super) fn with<T>(&self, look: impl FnOnce(&mut Queue<J>) -> T) -> T {
+        look(&mut self.lock().queue)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<J>> {
         // No code that can panic runs under the lock, so a poisoned one is still whole.
-        look(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner))
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Brings jobs for which room was promised. When the queues were closed meanwhile the jobs are
     /// dropped, which tells their requesters.
     pub(super) fn push(&self, class: Class, deadline: Instant, jobs: impl Iterator<Item = J>) {
         let mut refused = Vec::new();
-        let count = self.with(|queue| {
-            let mut count = 0_usize;
-            for job in jobs {
-                match queue.push(class, deadline, job) {
-                    Ok(()) => count += 1,
-                    Err(job) => refused.push(job),
-                }
+        let mut state = self.lock();
+        let mut count = 0;
+        for job in jobs {
+            match state.queue.push(class, deadline, job) {
+                Ok(()) => count += 1,
+                Err(job) => refused.push(job),
             }
-            count
-        });
+        }
+        let wakes = state.asleep.min(count);
+        drop(state);
         // Dropped outside the lock: what a job does when it is dropped is not ours.
         drop(refused);
-        if count == 1 {
+        for _ in 0..wakes {
             self.job_or_close.notify_one();
-        } else if count > 1 {
-            self.job_or_close.notify_all();
         }
     }
 
     /// Sleeps until there is a job. `None` once the queues are closed and empty.
     pub(super) fn next(&self, now: impl Fn() -> Instant) -> Option<Next<J>> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         loop {
-            if let Some(next) = queue.pop(now()) {
+            if let Some(next) = state.queue.pop(now()) {
                 return Some(next);
             }
-            if queue.is_closed() {
+            if state.queue.is_closed() {
                 return None;
             }
-            queue = self.job_or_close.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            state.asleep += 1;
+            state = self.job_or_close.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.asleep -= 1;
         }
     }
 

@@ -15,7 +15,7 @@ mod class;
 pub mod deadline;
 mod handoff;
 mod pool;
-mod queue;
+pub mod queue;
 mod sync;
 
 pub use admission::{Admission, Batch, Completed, Lost, Pending};

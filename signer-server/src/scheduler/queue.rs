@@ -59,14 +59,17 @@ impl<J> Ord for Waiting<J> {
 
 /// A job that left the queue, with what it was queued under.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Next<J> {
-    pub(super) class: Class,
-    pub(super) deadline: Instant,
-    pub(super) job: J,
+pub struct Next<J> {
+    /// Its class.
+    pub class: Class,
+    /// Until when it is worth doing.
+    pub deadline: Instant,
+    /// The job.
+    pub job: J,
 }
 
 /// The bounded queues of all classes.
-pub(super) struct Queue<J> {
+pub struct Queue<J> {
     bounds: Bounds,
     waiting: [BinaryHeap<Reverse<Waiting<J>>>; CLASSES],
     /// Room that was promised to jobs which have not come yet. Counts against the bounds.
@@ -76,7 +79,8 @@ pub(super) struct Queue<J> {
 }
 
 impl<J> Queue<J> {
-    pub(super) fn new(bounds: Bounds) -> Self {
+    /// Empty queues.
+    pub fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
             waiting: std::array::from_fn(|_| BinaryHeap::new()),
@@ -87,13 +91,13 @@ impl<J> Queue<J> {
     }
 
     /// Jobs that would be served before a new one of this class, as a bound from above.
-    pub(super) fn ahead_of(&self, class: Class) -> usize {
+    pub fn ahead_of(&self, class: Class) -> usize {
         let upto = class as usize;
         (0..=upto).map(|index| self.waiting[index].len() + self.reserved[index]).sum()
     }
 
     /// Promises room for `count` jobs: for all or for none.
-    pub(super) fn reserve(&mut self, class: Class, count: usize) -> bool {
+    pub fn reserve(&mut self, class: Class, count: usize) -> bool {
         let index = class as usize;
         let taken = self.waiting[index].len() + self.reserved[index];
         let fits = taken.saturating_add(count) <= self.bounds.0[index];
@@ -104,12 +108,12 @@ impl<J> Queue<J> {
     }
 
     /// Takes a promise back.
-    pub(super) fn release(&mut self, class: Class, count: usize) {
+    pub fn release(&mut self, class: Class, count: usize) {
         self.reserved[class as usize] -= count;
     }
 
     /// Takes a job for which room was promised. Gives it back when the queue was closed meanwhile.
-    pub(super) fn push(&mut self, class: Class, deadline: Instant, job: J) -> Result<(), J> {
+    pub fn push(&mut self, class: Class, deadline: Instant, job: J) -> Result<(), J> {
         self.release(class, 1);
         if self.closed {
             return Err(job);
@@ -121,7 +125,7 @@ impl<J> Queue<J> {
     }
 
     /// The job to serve now.
-    pub(super) fn pop(&mut self, now: Instant) -> Option<Next<J>> {
+    pub fn pop(&mut self, now: Instant) -> Option<Next<J>> {
         let class = self.next_class(now)?;
         let Reverse(Waiting { deadline, job, .. }) = self.waiting[class as usize].pop()?;
         Some(Next { class, deadline, job })
@@ -147,16 +151,17 @@ impl<J> Queue<J> {
     }
 
     /// Jobs that wait now, class by class.
-    pub(super) fn depths(&self) -> [usize; CLASSES] {
+    pub fn depths(&self) -> [usize; CLASSES] {
         std::array::from_fn(|index| self.waiting[index].len())
     }
 
     /// Promises no more room and takes no more jobs. Those that wait can still be taken.
-    pub(super) fn close(&mut self) {
+    pub fn close(&mut self) {
         self.closed = true;
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    /// Whether [`Queue::close`] was called.
+    pub fn is_closed(&self) -> bool {
         self.closed
     }
 }

@@ -11,7 +11,7 @@ use shuttle::{
 use super::{Bounds, Class, queue};
 
 mod sync {
-    pub(super) use shuttle::sync::{Condvar, Mutex};
+    pub(super) use shuttle::sync::{Condvar, Mutex, MutexGuard};
 }
 
 #[expect(clippy::duplicate_mod, reason = "the same code on other primitives is the point")]

@@ -22,6 +22,12 @@ pub enum OpenError {
         /// Host and database, without credentials.
         url: String,
     },
+    /// There is no database to work on.
+    #[error("there is no slashing protection database {}", database.display())]
+    NoDatabase {
+        /// The file that is not there.
+        database: PathBuf,
+    },
     /// Another process has the database.
     #[error(
         "another signer is already running on {} (it holds {})",

@@ -158,7 +158,7 @@ impl Places {
     }
 
     /// Raises the number in those markers of this database that are there.
-    fn advance(&self, cluster: Uuid, batches: u64, database: &Path) {
+    pub(super) fn advance(&self, cluster: Uuid, batches: u64, database: &Path) {
         let _turn = self.turn.lock();
         for path in self.files() {
             let text = fs::read_to_string(&path).unwrap_or_default();

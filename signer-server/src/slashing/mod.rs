@@ -9,10 +9,12 @@
 //! batch) -> its own answer. The same task writes the audit trail when no block or attestation
 //! waits.
 
+mod administration;
 mod cleared;
 mod database_url;
 mod error;
 mod far_future;
+pub(crate) mod interchange;
 mod lane;
 mod marker;
 mod protection;
@@ -22,10 +24,15 @@ mod safe_start;
 mod state;
 mod store;
 
+pub use administration::{Administration, AdministrationOptions};
 pub use cleared::Cleared;
 pub use database_url::{DatabaseUrl, DatabaseUrlError, PostgresUrl};
 pub use error::{
     CONFIRM_OPTION, NotCleared, OpenError, RegisterError, SAFE_START_OPTION, Unavailable,
+};
+pub use interchange::{
+    ExportError, FileError, ImportError, ImportOptions, ImportReport, KeyFailure, KeyOutcome,
+    Survey, SurveyedFile,
 };
 pub use lane::PruningSchedule;
 pub use marker::{FILE_NAME as MARKER_FILE_NAME, MarkerError};
@@ -33,4 +40,7 @@ pub use protection::{OpenOptions, SlashingProtection};
 pub use refusal::{RecordedAttestation, RecordedBlock, Refusal};
 pub use safe_start::SafeFloors;
 pub use state::{ProtectionState, PruningTotals};
-pub use store::{HighWatermark, PruningPolicy, StoreError};
+pub use store::{
+    HighWatermark, PruningPolicy, StoreError,
+    records::{LowWatermark, RecordsError, Selection, WatermarkPlace},
+};

@@ -78,18 +78,6 @@ impl AttestationState {
         });
         Self { floor: self.floor.or(Some(vote)), max: Some(max), ..self }
     }
-
-    /// The state whose floors are at least `floor`.
-    #[must_use]
-    pub fn with_floor(self, floor: VoteEpochs) -> Self {
-        let raised = |old: Option<VoteEpochs>| {
-            old.map_or(floor, |old| VoteEpochs {
-                source: old.source.max(floor.source),
-                target: old.target.max(floor.target),
-            })
-        };
-        Self { floor: Some(raised(self.floor)), max: Some(raised(self.max)), ..self }
-    }
 }
 
 impl BlockState {
@@ -101,12 +89,6 @@ impl BlockState {
     pub fn with_recorded(self, slot: Slot) -> Self {
         let max = self.max.map_or(slot, |max| max.max(slot));
         Self { floor: self.floor.or(Some(slot)), max: Some(max), ..self }
-    }
-
-    /// The state whose floor is at least `floor`.
-    #[must_use]
-    pub fn with_floor(self, floor: Slot) -> Self {
-        Self { floor: self.floor.max(Some(floor)), max: self.max.max(Some(floor)), ..self }
     }
 }
 

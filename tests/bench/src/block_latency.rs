@@ -27,8 +27,9 @@ use crate::{
 
 /// Selection proofs of one flood.
 const PROOFS: u64 = 5_000;
-/// HTTP/2 connections that carry the flood.
-const FLOOD_CONNECTIONS: u64 = 4;
+/// HTTP/2 connections that carry the flood: signer and baseline take 200 requests at a time from
+/// each.
+const FLOOD_CONNECTIONS: u64 = 25;
 
 /// Sends blocks one after another to a signer and gives how long each took.
 struct Proposer {

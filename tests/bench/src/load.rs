@@ -67,8 +67,14 @@ pub(crate) async fn send_all(
     requests: Vec<Vec<u8>>,
 ) -> Result<()> {
     let share = requests.len().div_ceil(connections).max(1);
+    send_streams(address, requests.chunks(share).map(<[_]>::to_vec).collect()).await
+}
+
+/// Sends each stream of requests over a connection of its own, one request after another, and
+/// waits for all answers.
+pub(crate) async fn send_streams(address: SocketAddr, streams: Vec<Vec<Vec<u8>>>) -> Result<()> {
     let mut clients = JoinSet::new();
-    for requests in requests.chunks(share).map(<[_]>::to_vec) {
+    for requests in streams {
         clients.spawn(async move {
             let mut connection = Connection::open(address).await?;
             for request in requests {

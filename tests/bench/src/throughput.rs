@@ -15,7 +15,9 @@ use crate::{
 /// Keys of the signer, and so signatures of a burst or a batch.
 const KEYS: u64 = 1000;
 /// Keep-alive connections of single requests.
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = 256;
+/// Bursts, or votes of each key, in one turn.
+const ROUNDS: u64 = 3;
 
 fn report(name: &str, must_reach: f64, signer: Vec<f64>, raw: Vec<f64>) {
     let (signer, raw) = (median(signer), median(raw));
@@ -56,47 +58,62 @@ pub(crate) async fn batch() -> Result<()> {
     Ok(())
 }
 
-/// Every key attests once to the same vote, each in a request of its own.
+/// Every key attests to the same vote, each in a request of its own; then to the next vote.
 pub(crate) async fn burst() -> Result<()> {
-    let same = |target, _key| requests::attestation(target - 1, target, 1);
-    attestations("burst of single attestations, one vote (SQLite)", 1.2, same).await
-}
-
-/// Single attestations that all differ, with slashing protection.
-pub(crate) async fn distinct() -> Result<()> {
-    let different = |target, key: u64| {
-        let mut vote = requests::attestation(target - 1, target, 1);
-        vote["attestation"]["index"] = key.to_string().into();
-        vote
-    };
-    attestations("single attestations, all different (SQLite)", 0.85, different).await
-}
-
-/// Bursts in which every key attests once, to the vote that `vote` makes of target epoch and key.
-async fn attestations(
-    name: &str,
-    must_reach: f64,
-    vote: impl Fn(u64, u64) -> serde_json::Value,
-) -> Result<()> {
-    let signer = signer().await?;
     let (mut ours, mut raw) = (Vec::new(), Vec::new());
+    let signer = signer().await?;
     for turn in 0..TURNS as u64 {
         raw.push(raw_loop::signatures_per_second());
         let mut elapsed = 0.0;
-        let rounds = 3;
-        for round in 0..rounds {
-            let target = requests::EPOCH + turn * rounds + round;
-            let single = |key| {
-                let path = format!("/api/v1/eth2/sign/{}", key_files::public_key(key));
-                load::request(&path, &vote(target, key).to_string())
-            };
-            let burst = (0..KEYS).map(single).collect();
+        for target in targets(turn) {
+            let burst = (0..KEYS)
+                .map(|key| single(key, &requests::attestation(target - 1, target, 1)))
+                .collect();
             let started = Instant::now();
             load::send_all(signer.client.address(), CONNECTIONS, burst).await?;
             elapsed += started.elapsed().as_secs_f64();
         }
-        ours.push((rounds * KEYS) as f64 / elapsed);
+        ours.push((ROUNDS * KEYS) as f64 / elapsed);
     }
-    report(name, must_reach, ours, raw);
+    report("burst of single attestations, one vote (SQLite)", 1.2, ours, raw);
     Ok(())
+}
+
+/// A steady stream of single attestations that all differ. A key's votes go over one connection,
+/// because it casts them one after another.
+pub(crate) async fn distinct() -> Result<()> {
+    let (mut ours, mut raw) = (Vec::new(), Vec::new());
+    let signer = signer().await?;
+    for turn in 0..TURNS as u64 {
+        raw.push(raw_loop::signatures_per_second());
+        let connections: Vec<Vec<u64>> = (0..CONNECTIONS as u64)
+            .map(|first| (first..KEYS).step_by(CONNECTIONS).collect())
+            .collect();
+        let streams = connections.iter().map(|keys| {
+            let votes = targets(turn).flat_map(|target| keys.iter().map(move |key| (*key, target)));
+            votes
+                .map(|(key, target)| {
+                    let mut vote = requests::attestation(target - 1, target, 1);
+                    vote["attestation"]["index"] = key.to_string().into();
+                    single(key, &vote)
+                })
+                .collect()
+        });
+        let streams = streams.collect();
+        let started = Instant::now();
+        load::send_streams(signer.client.address(), streams).await?;
+        ours.push((ROUNDS * KEYS) as f64 / started.elapsed().as_secs_f64());
+    }
+    report("single attestations, all different (SQLite)", 0.85, ours, raw);
+    Ok(())
+}
+
+/// Target epochs of a turn.
+fn targets(turn: u64) -> impl Iterator<Item = u64> {
+    (0..ROUNDS).map(move |round| requests::EPOCH + turn * ROUNDS + round)
+}
+
+/// The request of one key for one duty.
+fn single(key: u64, duty: &serde_json::Value) -> Vec<u8> {
+    load::request(&format!("/api/v1/eth2/sign/{}", key_files::public_key(key)), &duty.to_string())
 }

@@ -8,8 +8,27 @@ use std::{
     time::Duration,
 };
 
+use super::place::{SIGNATURES_BEFORE_TABLE, WINDOWS_AT_ONCE};
 use super::*;
-use crate::telemetry::metrics::{Category, MetricsOptions};
+use crate::{
+    bls::point_table::WINDOWS,
+    keys::interop_secret_key,
+    telemetry::metrics::{Category, MetricsOptions},
+};
+
+impl PointCache {
+    fn point(&self, root: &Root) -> MessagePoint {
+        self.point_with(root, MessagePoint::of_root)
+    }
+
+    fn point_with(&self, root: &Root, hash: impl FnOnce(&Root) -> MessagePoint) -> MessagePoint {
+        self.point_at(&self.place(root), root, hash).clone()
+    }
+
+    fn has_table(&self, root: &Root) -> bool {
+        self.place(root).table().is_some()
+    }
+}
 
 fn root(number: u64) -> Root {
     let mut bytes = [0; 32];
@@ -63,7 +82,7 @@ impl Hasher {
 fn gives_the_point_of_the_root() {
     let cache = PointCache::new(2);
     for number in [1, 2, 1, 3, 4, 5, 1] {
-        assert_eq!(*cache.point(&root(number)), MessagePoint::of_root(&root(number)));
+        assert_eq!(cache.point(&root(number)), MessagePoint::of_root(&root(number)));
     }
 }
 
@@ -83,7 +102,7 @@ fn ten_simultaneous_jobs_of_one_root_hash_once() {
     };
     thread::scope(|scope| {
         for _ in 0..JOBS {
-            scope.spawn(|| assert_eq!(*cache.point_with(&root(7), slow_hash), hasher.point));
+            scope.spawn(|| assert_eq!(cache.point_with(&root(7), slow_hash), hasher.point));
         }
     });
     assert_eq!(hasher.count(), 1);
@@ -153,7 +172,7 @@ fn a_panic_while_hashing_harms_nobody_else() {
         });
         started.wait();
         // Asks while the other one hashes, or just after it failed.
-        assert_eq!(*cache.point_with(&root(1), |root| hasher.hash(root)), hasher.point);
+        assert_eq!(cache.point_with(&root(1), |root| hasher.hash(root)), hasher.point);
         assert!(unlucky.join().unwrap());
     });
     cache.point_with(&root(1), |root| hasher.hash(root));
@@ -196,7 +215,7 @@ fn stress(capacity: usize, points: &[MessagePoint], seed: u64) -> Vec<usize> {
                         })
                     };
                     if let Ok(point) = catch_unwind(AssertUnwindSafe(lookup)) {
-                        assert_eq!(*point, points[index]);
+                        assert_eq!(point, points[index]);
                     } else {
                         assert!(fails, "another thread's panic came through");
                     }
@@ -217,4 +236,72 @@ fn random_lookups_from_many_threads() {
         let with_little_room = stress(3, &points, seed);
         assert!(with_little_room.iter().sum::<usize>() > 24, "{with_little_room:?}");
     }
+}
+
+/// Signatures until a root that one thread signs has its table.
+const SIGNATURES_UNTIL_TABLE: u64 =
+    SIGNATURES_BEFORE_TABLE as u64 + WINDOWS.div_ceil(WINDOWS_AT_ONCE) as u64;
+
+fn key(number: u64) -> SecretKey {
+    SecretKey::from_bytes(&interop_secret_key(number)).unwrap()
+}
+
+#[test]
+fn a_root_that_many_keys_sign_gets_a_table_and_the_same_signatures() {
+    let cache = PointCache::new(4);
+    let root = root(1);
+    for number in 0..SIGNATURES_UNTIL_TABLE + 20 {
+        assert_eq!(cache.has_table(&root), number >= SIGNATURES_UNTIL_TABLE);
+        let key = key(number);
+        assert_eq!(cache.sign(&key, &root), key.sign(&root));
+    }
+}
+
+#[test]
+fn threads_that_sign_one_root_make_one_table_together() {
+    let cache = PointCache::new(4);
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            let cache = &cache;
+            scope.spawn(move || {
+                for number in 0..50 {
+                    let key = key(thread * 100 + number);
+                    assert_eq!(cache.sign(&key, &root(1)), key.sign(&root(1)));
+                }
+            });
+        }
+    });
+    assert!(cache.has_table(&root(1)));
+    assert_eq!(cache.tables.lock().len(), 1);
+}
+
+#[test]
+fn tables_are_few_and_the_oldest_goes_first() {
+    let cache = PointCache::new(100);
+    let key = key(1);
+    let count = MAX_TABLES as u64 + 3;
+    for number in 0..count {
+        for _ in 0..SIGNATURES_UNTIL_TABLE {
+            cache.sign(&key, &root(number));
+        }
+    }
+    let with_table: Vec<_> = (0..count).map(|number| cache.has_table(&root(number))).collect();
+    assert_eq!(with_table, (0..count).map(|number| number >= 3).collect::<Vec<_>>());
+    // A root that lost its table signs on, and earns another one.
+    for _ in 0..SIGNATURES_UNTIL_TABLE {
+        assert_eq!(cache.sign(&key, &root(0)), key.sign(&root(0)));
+    }
+    assert!(cache.has_table(&root(0)) && !cache.has_table(&root(3)));
+}
+
+#[test]
+fn a_forgotten_root_takes_its_table_with_it() {
+    let cache = PointCache::new(1);
+    for _ in 0..SIGNATURES_UNTIL_TABLE {
+        cache.sign(&key(1), &root(1));
+    }
+    let table = cache.place(&root(1)).table().map(|table| Arc::downgrade(&table)).unwrap();
+    cache.point(&root(2));
+    cache.point(&root(3));
+    assert!(table.upgrade().is_none());
 }

@@ -8,7 +8,7 @@ mod tests;
 use signer_client::wire::{PublicKey, Root, Signature};
 use zeroize::Zeroizing;
 
-use super::{MessagePoint, curve, memory::LockedScalar};
+use super::{MessagePoint, curve, memory::LockedScalar, point_table::PointTable};
 
 /// A secret scalar, 32 bytes in locked memory, zeroised when dropped. Has no `Debug`, no `Clone`
 /// and no accessor for its bytes, so that it can't reach a log or a second place in memory:
@@ -51,6 +51,11 @@ impl SecretKey {
     /// only.
     pub fn sign_point(&self, point: &MessagePoint) -> Signature {
         Signature(curve::sign(point.as_blst(), self.0.get()))
+    }
+
+    /// Signs the message of a table.
+    pub(super) fn sign_with(&self, table: &PointTable) -> Signature {
+        table.sign(self.0.get())
     }
 
     /// Signs a 32-byte signing root. Costs about 0.4 ms: call it on a signing thread only.

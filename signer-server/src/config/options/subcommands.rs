@@ -4,10 +4,12 @@ use super::{
     super::option::{Kind, OptionSpec, Scope},
     option_table,
 };
+use crate::slashing::rules::LARGEST;
 
 const FILE: &str = "File";
 const WATERMARK: &str = "Watermark";
-const ANY_U64: Kind = Kind::Integer { min: 0, max: u64::MAX };
+/// What a database can store.
+const STORABLE: Kind = Kind::Integer { min: 0, max: LARGEST };
 
 option_table!(
     EXPORT_TABLE,
@@ -16,7 +18,14 @@ option_table!(
         &["to"],
         Kind::Path,
         FILE,
-        "File to write, in the slashing protection interchange format (EIP-3076)."
+        "File to write, in the slashing protection interchange format (EIP-3076); - for standard \
+         output. It appears whole or not at all."
+    ),
+    EXPORT_KEYS = OptionSpec::new(
+        &["pubkeys"],
+        Kind::List,
+        FILE,
+        "Public keys whose records are written, instead of those of all keys."
     ),
 );
 
@@ -29,13 +38,21 @@ option_table!(
         FILE,
         "File to read, in the slashing protection interchange format (EIP-3076)."
     ),
+    ALLOW_PARTIAL = OptionSpec::new(
+        &["allow-partial"],
+        Kind::Flag,
+        FILE,
+        "Leave out the keys whose records can't be taken and import the others, instead of \
+         importing nothing."
+    )
+    .default("false"),
 );
 
 option_table!(
     WATERMARK_REPAIR_TABLE,
     Scope::WatermarkRepair,
-    REPAIR_EPOCH = OptionSpec::new(&["epoch"], ANY_U64, WATERMARK, "Epoch of the watermark."),
-    REPAIR_SLOT = OptionSpec::new(&["slot"], ANY_U64, WATERMARK, "Slot of the watermark."),
+    REPAIR_EPOCH = OptionSpec::new(&["epoch"], STORABLE, WATERMARK, "Epoch of the watermark."),
+    REPAIR_SLOT = OptionSpec::new(&["slot"], STORABLE, WATERMARK, "Slot of the watermark."),
     SET_HIGH_WATERMARK = OptionSpec::new(
         &["set-high-watermark"],
         Kind::Flag,
@@ -50,4 +67,10 @@ option_table!(
         "Remove the high watermark."
     )
     .default("false"),
+    REPAIR_KEYS = OptionSpec::new(
+        &["pubkeys"],
+        Kind::List,
+        WATERMARK,
+        "Public keys whose low watermark is raised, instead of that of all keys."
+    ),
 );

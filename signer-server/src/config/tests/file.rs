@@ -33,7 +33,7 @@ fn keys_may_be_dotted_or_nested() {
         let invocation = read_file(text, "eth2 export").unwrap();
         assert_eq!(invocation.config.network.network, "sepolia", "{text}");
         assert_eq!(invocation.config.network.fork_epoch_overrides.fulu, Some(Epoch(9)), "{text}");
-        assert_eq!(invocation.command, Command::Export { to: "out".into() }, "{text}");
+        assert_eq!(invocation.command, Command::Export { to: "out".into(), keys: None }, "{text}");
     }
 }
 

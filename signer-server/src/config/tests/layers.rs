@@ -53,7 +53,7 @@ fn environment_names_carry_the_command_path() {
     );
     assert!(invocation.config.http.signing_extension_enabled);
     assert_eq!(invocation.config.network.fork_epoch_overrides.fulu, Some(Epoch(7)));
-    assert_eq!(invocation.command, Command::Export { to: "/tmp/export.json".into() });
+    assert_eq!(invocation.command, Command::Export { to: "/tmp/export.json".into(), keys: None });
 }
 
 #[test]
@@ -87,11 +87,22 @@ fn commands_take_their_options_from_every_layer() {
 fn commands_are_parsed_with_their_options() {
     for (arguments, command) in [
         ("eth2", Command::Sign),
-        ("eth2 import --from a.json", Command::Import { from: "a.json".into() }),
-        ("eth2 export --to=b.json", Command::Export { to: "b.json".into() }),
+        (
+            "eth2 import --from a.json",
+            Command::Import { from: "a.json".into(), allow_partial: false },
+        ),
+        (
+            "eth2 import --allow-partial --from a.json",
+            Command::Import { from: "a.json".into(), allow_partial: true },
+        ),
+        ("eth2 export --to=b.json", Command::Export { to: "b.json".into(), keys: None }),
         (
             "eth2 watermark-repair --epoch 1 --slot 2",
-            Command::WatermarkRepair(WatermarkRepair::RaiseLow { epoch: Epoch(1), slot: Slot(2) }),
+            Command::WatermarkRepair(WatermarkRepair::RaiseLow {
+                keys: None,
+                epoch: Epoch(1),
+                slot: Slot(2),
+            }),
         ),
         (
             "eth2 watermark-repair --set-high-watermark true --remove-high-watermark",

@@ -115,6 +115,9 @@ root  audit-api-enabled                                          flag     false
 eth2  accept-new-slashing-protection-db                          flag     false
 eth2  safe-start                                                 flag     false
 eth2  refuse-far-future                                          flag     false
+export  pubkeys                                                  list     -
+import  allow-partial                                            flag     false
+watermark-repair  pubkeys                                        list     -
 ";
 
 struct Expected {

@@ -4,6 +4,7 @@
 //! lane above decides in which order and in which batches.
 
 pub(crate) mod pruning;
+pub(crate) mod records;
 pub(crate) mod sqlite;
 
 use signer_client::wire::{Epoch, PublicKey, Root, Slot};

@@ -42,11 +42,24 @@ const OWN_TARGETS: [&str; 2] = ["signer_server", "signer_client"];
 #[error("logging has been set up already")]
 pub struct LoggingAlreadySetUp;
 
-/// Starts to log on standard output. Until then events go nowhere.
+/// Where log lines go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogOutput {
+    /// Standard output: the service's log.
+    Stdout,
+    /// Standard error, for commands whose standard output is their result.
+    Stderr,
+}
+
+/// Starts to log. Until then events go nowhere.
 ///
 /// # Errors
 /// When logging was set up before; it then stays as it is.
-pub fn init(level: LogLevel, format: LogFormat) -> Result<(), LoggingAlreadySetUp> {
+pub fn init(
+    level: LogLevel,
+    format: LogFormat,
+    output: LogOutput,
+) -> Result<(), LoggingAlreadySetUp> {
     let layout = Layout {
         format,
         clock: Timestamp::now,
@@ -56,7 +69,11 @@ pub fn init(level: LogLevel, format: LogFormat) -> Result<(), LoggingAlreadySetU
         },
         events: AtomicU64::new(0),
     };
-    set_global_default(subscriber(level, layout, io::stdout)).map_err(|_| LoggingAlreadySetUp)
+    let set = match output {
+        LogOutput::Stdout => set_global_default(subscriber(level, layout, io::stdout)),
+        LogOutput::Stderr => set_global_default(subscriber(level, layout, io::stderr)),
+    };
+    set.map_err(|_| LoggingAlreadySetUp)
 }
 
 fn subscriber<W>(level: LogLevel, layout: Layout, writer: W) -> impl Subscriber + Send + Sync

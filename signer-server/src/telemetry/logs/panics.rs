@@ -48,7 +48,7 @@ mod tests {
     use std::{env, process::Command, thread};
 
     use super::{
-        super::{LogFormat, LogLevel, init},
+        super::{LogFormat, LogLevel, LogOutput, init},
         *,
     };
 
@@ -59,7 +59,7 @@ mod tests {
     fn panics_in_the_child() {
         let Ok(level) = env::var(CHILD) else { return };
         let level = if level == "OFF" { LogLevel::Off } else { LogLevel::Info };
-        init(level, LogFormat::Plain).unwrap();
+        init(level, LogFormat::Plain, LogOutput::Stdout).unwrap();
         report_panics_without_values();
         let password = "hunter2".to_owned();
         let with_value = thread::spawn(move || panic!("the password is {password}"));

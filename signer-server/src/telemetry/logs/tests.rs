@@ -210,6 +210,6 @@ fn levels_hold_for_our_crates_and_others_never_log_below_info() {
 #[test]
 fn logging_is_set_up_once() {
     // Which of the tests of this process comes first is not known; the second attempt fails.
-    let _ = init(LogLevel::Off, LogFormat::Plain);
-    assert_eq!(init(LogLevel::Trace, LogFormat::Ecs), Err(LoggingAlreadySetUp));
+    let _ = init(LogLevel::Off, LogFormat::Plain, LogOutput::Stdout);
+    assert_eq!(init(LogLevel::Trace, LogFormat::Ecs, LogOutput::Stderr), Err(LoggingAlreadySetUp));
 }

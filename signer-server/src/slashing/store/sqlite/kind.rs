@@ -7,13 +7,13 @@ use signer_client::wire::{Epoch, Root, Slot};
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use super::{
-    bulk::Bulk,
+    bulk::{Bulk, BulkQuery},
     state::{KeyState, stored_number, stored_root, to_stored},
 };
 use crate::slashing::{
     StoreError,
     refusal::{RecordedAttestation, RecordedBlock},
-    rules::{self, HistoryNeeded, Verdict, VoteEpochs},
+    rules::{self, AttestationState, BlockState, HistoryNeeded, Verdict, VoteEpochs},
     store::{HighWatermark, Request},
 };
 
@@ -59,7 +59,7 @@ pub(super) trait Kind {
 }
 
 /// `NULL` for a zero root, so that it equals no root ever.
-fn root_column(root: &Root) -> Option<&[u8]> {
+pub(super) fn root_column(root: &Root) -> Option<&[u8]> {
     (*root != Root::ZERO).then_some(root.as_bytes().as_slice())
 }
 
@@ -91,7 +91,7 @@ static INSERT_ATTESTATIONS: LazyLock<Bulk> = LazyLock::new(|| {
     )
 });
 
-static MOVE_ATTESTATION_STATES: LazyLock<Bulk> = LazyLock::new(|| {
+pub(super) static MOVE_ATTESTATION_STATES: LazyLock<Bulk> = LazyLock::new(|| {
     Bulk::new(
         "UPDATE att_state SET floor_source = new.column2, floor_target = new.column3, \
          max_source = new.column4, max_target = new.column5 FROM (",
@@ -100,7 +100,18 @@ static MOVE_ATTESTATION_STATES: LazyLock<Bulk> = LazyLock::new(|| {
     )
 });
 
-fn recorded_attestation(row: &SqliteRow) -> Result<RecordedAttestation, StoreError> {
+/// Binds a row of [`MOVE_ATTESTATION_STATES`].
+pub(super) fn bind_attestation_state(query: BulkQuery, state: &KeyState) -> BulkQuery {
+    let AttestationState { floor, max, .. } = state.attestation;
+    query
+        .bind(state.id)
+        .bind(to_stored(floor.map(|floor| floor.source.0)))
+        .bind(to_stored(floor.map(|floor| floor.target.0)))
+        .bind(to_stored(max.map(|max| max.source.0)))
+        .bind(to_stored(max.map(|max| max.target.0)))
+}
+
+pub(super) fn recorded_attestation(row: &SqliteRow) -> Result<RecordedAttestation, StoreError> {
     let epoch = |column| stored_number(row, column)?.map(Epoch).ok_or_else(|| impossible(column));
     Ok(RecordedAttestation {
         source: epoch("source_epoch")?,
@@ -172,13 +183,7 @@ impl Kind for Attestations {
             .await?;
         let moved = MOVE_ATTESTATION_STATES
             .execute(connection, allowed, |query, allowed| {
-                let state = allowed.state_after.attestation;
-                query
-                    .bind(allowed.state_after.id)
-                    .bind(to_stored(state.floor.map(|floor| floor.source.0)))
-                    .bind(to_stored(state.floor.map(|floor| floor.target.0)))
-                    .bind(to_stored(state.max.map(|max| max.source.0)))
-                    .bind(to_stored(state.max.map(|max| max.target.0)))
+                bind_attestation_state(query, &allowed.state_after)
             })
             .await?;
         Ok(moved)
@@ -204,13 +209,29 @@ static INSERT_BLOCKS: LazyLock<Bulk> = LazyLock::new(|| {
     Bulk::new("INSERT INTO signed_block (validator_id, slot, signing_root, signed_at)", 4, "")
 });
 
-static MOVE_BLOCK_STATES: LazyLock<Bulk> = LazyLock::new(|| {
+pub(super) static MOVE_BLOCK_STATES: LazyLock<Bulk> = LazyLock::new(|| {
     Bulk::new(
         "UPDATE blk_state SET floor_slot = new.column2, max_slot = new.column3 FROM (",
         3,
         ") AS new WHERE blk_state.validator_id = new.column1",
     )
 });
+
+/// Binds a row of [`MOVE_BLOCK_STATES`].
+pub(super) fn bind_block_state(query: BulkQuery, state: &KeyState) -> BulkQuery {
+    let BlockState { floor, max, .. } = state.block;
+    query
+        .bind(state.id)
+        .bind(to_stored(floor.map(|floor| floor.0)))
+        .bind(to_stored(max.map(|max| max.0)))
+}
+
+pub(super) fn recorded_block(row: &SqliteRow) -> Result<RecordedBlock, StoreError> {
+    Ok(RecordedBlock {
+        slot: stored_number(row, "slot")?.map(Slot).ok_or_else(|| impossible("slot"))?,
+        signing_root: stored_root(row, "signing_root")?,
+    })
+}
 
 impl Kind for Blocks {
     type Subject = Slot;
@@ -238,10 +259,7 @@ impl Kind for Blocks {
             .fetch_optional(connection)
             .await?;
         let Some(row) = row else { return Ok(vec![]) };
-        Ok(vec![RecordedBlock {
-            slot: stored_number(&row, "slot")?.map(Slot).ok_or_else(|| impossible("slot"))?,
-            signing_root: stored_root(&row, "signing_root")?,
-        }])
+        Ok(vec![recorded_block(&row)?])
     }
 
     async fn write(
@@ -260,11 +278,7 @@ impl Kind for Blocks {
             .await?;
         let moved = MOVE_BLOCK_STATES
             .execute(connection, allowed, |query, allowed| {
-                let state = allowed.state_after.block;
-                query
-                    .bind(allowed.state_after.id)
-                    .bind(to_stored(state.floor.map(|floor| floor.0)))
-                    .bind(to_stored(state.max.map(|max| max.0)))
+                bind_block_state(query, &allowed.state_after)
             })
             .await?;
         Ok(moved)

@@ -13,12 +13,15 @@ mod clear;
 mod connect;
 mod error;
 mod file;
+mod import;
 mod kind;
 mod network_fs;
 mod open;
 mod prune;
+mod records;
 mod register;
 mod safe_start;
+mod snapshot;
 mod state;
 
 use signer_client::wire::{PublicKey, Slot};
@@ -61,13 +64,7 @@ impl SqliteStore {
 
     /// Fails when what was written would not be found again.
     fn check_in_place(&self) -> Result<(), StoreError> {
-        if !self.file.database_is_in_place() {
-            Err(StoreError::Replaced)
-        } else if !self.file.log_is_in_place() {
-            Err(StoreError::LogReplaced)
-        } else {
-            Ok(())
-        }
+        self.file.check_in_place()
     }
 
     fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {

@@ -217,8 +217,10 @@ impl Cut {
         let KeyState { id, attestation, block } = self.state;
         KeyState {
             id,
-            attestation: self.attestations.map_or(attestation, |max| attestation.with_floor(max)),
-            block: self.blocks.map_or(block, |max| block.with_floor(max)),
+            attestation: self
+                .attestations
+                .map_or(attestation, |max| attestation.with_floor_raised(max)),
+            block: self.blocks.map_or(block, |max| block.with_floor_raised(max)),
         }
     }
 }

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use signer_client::wire::PublicKey;
-use sqlx::{Connection, Row};
+use sqlx::{Connection, Row, SqliteConnection};
 
 use super::{
     SqliteStore,
     bulk::Bulk,
-    state::{KeyState, State, fixed},
+    state::{FirstState, KeyState, fixed},
 };
 use crate::slashing::StoreError;
 
@@ -38,34 +38,40 @@ impl SqliteStore {
             return Ok(());
         }
         self.log_grew = true;
-        let State { first_attestation, first_block, .. } = self.state;
+        let first = self.state.first;
 
         let mut transaction = self.connection()?.begin_with("BEGIN IMMEDIATE").await?;
-        let highest: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM validator")
-            .fetch_one(&mut *transaction)
-            .await?;
-        INSERT_VALIDATORS
-            .execute(&mut transaction, &unknown, |query, key| query.bind(key.as_bytes().as_slice()))
-            .await?;
-        // Ids ascend, so the new ones are those above the highest before.
-        let inserted = sqlx::query("SELECT id, pubkey FROM validator WHERE id > $1")
-            .bind(highest.unwrap_or(0))
-            .fetch_all(&mut *transaction)
-            .await?;
-        for table in [INSERT_ATTESTATION_STATES, INSERT_BLOCK_STATES] {
-            sqlx::query(table).bind(highest.unwrap_or(0)).execute(&mut *transaction).await?;
-        }
-        let mut states = Vec::with_capacity(inserted.len());
-        for row in &inserted {
-            let state = KeyState {
-                id: row.try_get("id")?,
-                attestation: first_attestation,
-                block: first_block,
-            };
-            states.push((PublicKey(fixed(row.try_get("pubkey")?, "pubkey")?), state));
-        }
+        let states = insert_keys(&mut transaction, &unknown, first).await?;
         transaction.commit().await?;
         self.state.keys.extend(states);
         Ok(())
     }
+}
+
+/// Makes state for keys that have none, in the open transaction. `first` is that of the database.
+pub(super) async fn insert_keys(
+    connection: &mut SqliteConnection,
+    unknown: &[&PublicKey],
+    first: FirstState,
+) -> Result<Vec<(PublicKey, KeyState)>, StoreError> {
+    let highest: Option<i64> =
+        sqlx::query_scalar("SELECT max(id) FROM validator").fetch_one(&mut *connection).await?;
+    INSERT_VALIDATORS
+        .execute(connection, unknown, |query, key| query.bind(key.as_bytes().as_slice()))
+        .await?;
+    // Ids ascend, so the new ones are those above the highest before.
+    let inserted = sqlx::query("SELECT id, pubkey FROM validator WHERE id > $1")
+        .bind(highest.unwrap_or(0))
+        .fetch_all(&mut *connection)
+        .await?;
+    for table in [INSERT_ATTESTATION_STATES, INSERT_BLOCK_STATES] {
+        sqlx::query(table).bind(highest.unwrap_or(0)).execute(&mut *connection).await?;
+    }
+    let mut states = Vec::with_capacity(inserted.len());
+    for row in &inserted {
+        let state =
+            KeyState { id: row.try_get("id")?, attestation: first.attestation, block: first.block };
+        states.push((PublicKey(fixed(row.try_get("pubkey")?, "pubkey")?), state));
+    }
+    Ok(states)
 }

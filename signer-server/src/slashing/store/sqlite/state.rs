@@ -21,6 +21,13 @@ pub(super) struct KeyState {
     pub(super) block: BlockState,
 }
 
+/// What a key starts with that is registered now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FirstState {
+    pub(super) attestation: AttestationState,
+    pub(super) block: BlockState,
+}
+
 /// Everything but the history.
 #[derive(Debug)]
 pub(super) struct State {
@@ -29,9 +36,7 @@ pub(super) struct State {
     pub(super) high_watermark: Option<HighWatermark>,
     /// Transactions that recorded blocks or attestations.
     pub(super) batches: u64,
-    /// What a key starts with that is registered now.
-    pub(super) first_attestation: AttestationState,
-    pub(super) first_block: BlockState,
+    pub(super) first: FirstState,
     pub(super) keys: HashMap<PublicKey, KeyState>,
 }
 
@@ -56,11 +61,14 @@ impl State {
                 .map(|(epoch, slot)| HighWatermark { epoch: Epoch(epoch), slot: Slot(slot) }),
             batches: stored_number(&meta, "batches")?
                 .ok_or(StoreError::ImpossibleValue { column: "batches" })?,
-            first_attestation: first_epoch.map_or(AttestationState::UNUSED, |epoch| {
-                AttestationState::UNUSED.with_floor(VoteEpochs { source: epoch, target: epoch })
-            }),
-            first_block: first_slot
-                .map_or(BlockState::UNUSED, |slot| BlockState::UNUSED.with_floor(slot)),
+            first: FirstState {
+                attestation: first_epoch.map_or(AttestationState::UNUSED, |epoch| {
+                    let floor = VoteEpochs { source: epoch, target: epoch };
+                    AttestationState::UNUSED.with_floor_raised(floor)
+                }),
+                block: first_slot
+                    .map_or(BlockState::UNUSED, |slot| BlockState::UNUSED.with_floor_raised(slot)),
+            },
             keys: HashMap::new(),
         };
 

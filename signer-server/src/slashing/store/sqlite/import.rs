@@ -1,0 +1,264 @@
+//! An import: one transaction over all its keys, and the state in memory only after its commit.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use signer_client::wire::{PublicKey, Root};
+use sqlx::{Connection, Sqlite, SqliteConnection, Transaction};
+
+use super::{
+    SqliteStore,
+    bulk::Bulk,
+    file::FileIdentity,
+    kind::{
+        MOVE_ATTESTATION_STATES, MOVE_BLOCK_STATES, bind_attestation_state, bind_block_state,
+        root_column,
+    },
+    register::insert_keys,
+    snapshot,
+    state::{KeyState, State, to_stored},
+};
+use crate::{
+    clock,
+    slashing::{
+        StoreError,
+        interchange::{
+            KeyOutcome,
+            merge::{AttestationMerge, BlockMerge, KeyImport},
+        },
+        refusal::{RecordedAttestation, RecordedBlock},
+        store::records::{ImportTransaction, RecordsError},
+    },
+};
+
+/// `origin` of imported rows.
+const IMPORTED: i64 = 1;
+
+static INSERT_ATTESTATIONS: LazyLock<Bulk> = LazyLock::new(|| {
+    Bulk::new(
+        "INSERT INTO signed_attestation \
+         (validator_id, target_epoch, source_epoch, signing_root, signed_at, origin)",
+        6,
+        "",
+    )
+});
+
+static INSERT_BLOCKS: LazyLock<Bulk> = LazyLock::new(|| {
+    Bulk::new(
+        "INSERT INTO signed_block (validator_id, slot, signing_root, signed_at, origin)",
+        5,
+        "",
+    )
+});
+
+/// See [`crate::slashing::store::records::Records::begin_import`].
+#[derive(Debug)]
+pub(super) struct SqliteImport<'a> {
+    transaction: Transaction<'a, Sqlite>,
+    file: &'a FileIdentity,
+    state: &'a mut State,
+    genesis_validators_root: Root,
+    /// State of the import's keys after what was merged so far.
+    keys: HashMap<PublicKey, KeyState>,
+    has_records: bool,
+}
+
+impl SqliteStore {
+    pub(super) async fn start_import(
+        &mut self,
+        claimed: Root,
+        names: &[PublicKey],
+    ) -> Result<SqliteImport<'_>, RecordsError> {
+        if let Some(pinned) = self.state.genesis_validators_root.filter(|root| *root != claimed) {
+            return Err(RecordsError::OtherChain { pinned, claimed });
+        }
+        self.log_grew = true;
+        let connection = self.connection.as_mut().ok_or(StoreError::NotOpen)?;
+        let state = &mut self.state;
+        let mut transaction =
+            connection.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::from)?;
+        let mut keys = HashMap::with_capacity(names.len());
+        let mut unknown = Vec::new();
+        for name in names {
+            match state.keys.get(name) {
+                Some(known) => {
+                    keys.insert(*name, *known);
+                }
+                None => unknown.push(name),
+            }
+        }
+        keys.extend(insert_keys(&mut transaction, &unknown, state.first).await?);
+        let genesis_validators_root = claimed;
+        let file = &self.file;
+        Ok(SqliteImport {
+            transaction,
+            file,
+            state,
+            genesis_validators_root,
+            keys,
+            has_records: false,
+        })
+    }
+}
+
+/// A row with the id of its key.
+type Owned<Row> = (i64, Row);
+
+/// Everything that a chunk of keys changes.
+#[derive(Debug, Default)]
+struct Changes {
+    attestations: Vec<Owned<RecordedAttestation>>,
+    blocks: Vec<Owned<RecordedBlock>>,
+    forget_attestations: Vec<Owned<i64>>,
+    forget_blocks: Vec<Owned<i64>>,
+    states: Vec<KeyState>,
+}
+
+impl SqliteImport<'_> {
+    /// Decides about one key and notes what changes.
+    async fn merge_key(
+        &mut self,
+        import: &KeyImport,
+        changes: &mut Changes,
+    ) -> Result<KeyOutcome, StoreError> {
+        let before = *self.keys.get(&import.key).ok_or(StoreError::StateMissing { missing: 1 })?;
+        let attestations = match &import.attestations {
+            Some(part) => {
+                let recorded = snapshot::attestations(
+                    &mut self.transaction,
+                    &before,
+                    part.floor.target,
+                    part.max.target,
+                )
+                .await?;
+                Some(part.merge(&before.attestation, &recorded))
+            }
+            None => None,
+        };
+        let blocks = match &import.blocks {
+            Some(part) => {
+                let recorded =
+                    snapshot::blocks(&mut self.transaction, &before, part.floor, part.max).await?;
+                Some(part.merge(&before.block, &recorded))
+            }
+            None => None,
+        };
+        let outcome = import.outcome(
+            attestations.as_ref().map(|merge| (&before.attestation, merge)),
+            blocks.as_ref().map(|merge| (&before.block, merge)),
+        );
+        if outcome.changed {
+            let after = changes.note(before, attestations, blocks);
+            self.keys.insert(import.key, after);
+        }
+        Ok(outcome)
+    }
+}
+
+impl Changes {
+    /// Returns the state of the key after the changes.
+    fn note(
+        &mut self,
+        before: KeyState,
+        attestations: Option<AttestationMerge>,
+        blocks: Option<BlockMerge>,
+    ) -> KeyState {
+        let (id, mut after) = (before.id, before);
+        if let Some(merge) = attestations {
+            after.attestation = merge.state;
+            self.attestations.extend(merge.add.into_iter().map(|row| (id, row)));
+            let forget = merge.forget.into_iter();
+            self.forget_attestations.extend(forget.map(|target| (id, to_stored(Some(target.0)))));
+        }
+        if let Some(merge) = blocks {
+            after.block = merge.state;
+            self.blocks.extend(merge.add.into_iter().map(|row| (id, row)));
+            let forget = merge.forget.into_iter();
+            self.forget_blocks.extend(forget.map(|slot| (id, to_stored(Some(slot.0)))));
+        }
+        self.states.push(after);
+        after
+    }
+
+    async fn write(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        let now_us = clock::now_unix_micros();
+        INSERT_ATTESTATIONS
+            .execute(connection, &self.attestations, |query, (id, row)| {
+                query
+                    .bind(*id)
+                    .bind(to_stored(Some(row.target.0)))
+                    .bind(to_stored(Some(row.source.0)))
+                    .bind(row.signing_root.as_ref().and_then(root_column))
+                    .bind(now_us)
+                    .bind(IMPORTED)
+            })
+            .await?;
+        INSERT_BLOCKS
+            .execute(connection, &self.blocks, |query, (id, row)| {
+                query
+                    .bind(*id)
+                    .bind(to_stored(Some(row.slot.0)))
+                    .bind(row.signing_root.as_ref().and_then(root_column))
+                    .bind(now_us)
+                    .bind(IMPORTED)
+            })
+            .await?;
+        for (statement, rows) in [
+            (
+                "UPDATE signed_attestation SET signing_root = NULL \
+                 WHERE validator_id = $1 AND target_epoch = $2",
+                &self.forget_attestations,
+            ),
+            (
+                "UPDATE signed_block SET signing_root = NULL WHERE validator_id = $1 AND slot = $2",
+                &self.forget_blocks,
+            ),
+        ] {
+            for (id, place) in rows {
+                sqlx::query(statement).bind(id).bind(place).execute(&mut *connection).await?;
+            }
+        }
+        write_states(connection, &self.states).await
+    }
+}
+
+/// Writes floors and maxima of keys.
+pub(super) async fn write_states(
+    connection: &mut SqliteConnection,
+    states: &[KeyState],
+) -> Result<(), StoreError> {
+    let attestations =
+        MOVE_ATTESTATION_STATES.execute(connection, states, bind_attestation_state).await?;
+    let blocks = MOVE_BLOCK_STATES.execute(connection, states, bind_block_state).await?;
+    match (states.len() as u64).saturating_sub(attestations.min(blocks)) {
+        0 => Ok(()),
+        missing => Err(StoreError::StateMissing { missing }),
+    }
+}
+
+impl ImportTransaction for SqliteImport<'_> {
+    async fn merge(&mut self, keys: &[KeyImport]) -> Result<Vec<KeyOutcome>, StoreError> {
+        let mut changes = Changes::default();
+        let mut outcomes = Vec::with_capacity(keys.len());
+        for key in keys {
+            outcomes.push(self.merge_key(key, &mut changes).await?);
+        }
+        changes.write(&mut self.transaction).await?;
+        self.has_records |= !changes.states.is_empty();
+        Ok(outcomes)
+    }
+
+    async fn commit(mut self) -> Result<(), StoreError> {
+        let batches = self.state.batches + u64::from(self.has_records);
+        sqlx::query("UPDATE sp_meta SET batches = $1, genesis_validators_root = $2")
+            .bind(to_stored(Some(batches)))
+            .bind(self.genesis_validators_root.as_bytes().as_slice())
+            .execute(&mut *self.transaction)
+            .await?;
+        self.transaction.commit().await?;
+        self.state.batches = batches;
+        self.state.genesis_validators_root = Some(self.genesis_validators_root);
+        self.state.keys.extend(self.keys);
+        // A commit into a file that is gone is none.
+        self.file.check_in_place()
+    }
+}
