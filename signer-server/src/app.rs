@@ -9,8 +9,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     audit::AuditOptions,
+    clock,
     config::{Config, KeysConfig, KeystorePasswords, SlashingConfig},
-    duty::{Network, NetworkError},
+    duty::{Network, NetworkClock, NetworkError},
     http::{MetricsPort, SigningPort},
     keys::{self, BulkKeystores, ConfigFiles, KeySources, Loader, Registry},
     lifecycle::{Signals, Wish},
@@ -19,7 +20,10 @@ use crate::{
     reload::{ReloadError, Reloader},
     scheduler::{Bounds, Class, Scheduler},
     signing::SigningService,
-    slashing::{OpenError, OpenOptions, SlashingProtection},
+    slashing::{
+        OpenError, OpenOptions, PruningPolicy, PruningSchedule, SAFE_START_OPTION, SafeFloors,
+        SlashingProtection,
+    },
     telemetry::metrics::{Metrics, MetricsOptions},
 };
 
@@ -49,6 +53,26 @@ pub enum StartError {
     /// Slashing protection can't be opened.
     #[error(transparent)]
     Slashing(#[from] OpenError),
+    /// An option needs to know the present slot, and the network does not tell when it began.
+    #[error(
+        "{option} needs the genesis time of the network, and {network} has none: add \
+         MIDSLOT_GENESIS_TIME (Unix seconds) to the network's file"
+    )]
+    GenesisTimeUnknown {
+        /// The option.
+        option: &'static str,
+        /// The network.
+        network: String,
+    },
+    /// The wall clock stands before the network's genesis.
+    #[error(
+        "{SAFE_START_OPTION}: the clock of this machine stands before the genesis of {network}; \
+         set the clock right"
+    )]
+    BeforeGenesis {
+        /// The network.
+        network: String,
+    },
     /// The signing threads can't be started.
     #[error("the signing threads can't be started: {0}")]
     Threads(#[source] std::io::Error),
@@ -178,6 +202,7 @@ impl App {
         .router();
         let metrics_router = MetricsPort {
             metrics,
+            slashing: slashing.clone(),
             categories: config.metrics.categories.clone(),
             host_allow_list: config.metrics.host_allow_list.clone(),
         }
@@ -257,7 +282,7 @@ async fn open_slashing_protection(
     config: &Config,
     network: &Network,
     metrics: &Arc<Metrics>,
-) -> Result<SlashingProtection, OpenError> {
+) -> Result<SlashingProtection, StartError> {
     let SlashingConfig {
         enabled,
         database,
@@ -265,19 +290,38 @@ async fn open_slashing_protection(
         accept_new_database,
         health_check_interval,
         health_check_timeout,
+        pruning,
+        safe_start,
+        refuse_far_future,
         ..
     } = &config.slashing;
     let Some(database) = database else {
         tracing::warn!("no audit is kept: there is no --data-path and no database");
         return Ok(SlashingProtection::disabled());
     };
-    SlashingProtection::open(OpenOptions {
+    let clock = |option| {
+        let unknown = || StartError::GenesisTimeUnknown { option, network: network.name.clone() };
+        NetworkClock::of(network).ok_or_else(unknown)
+    };
+    let protection = SlashingProtection::open(OpenOptions {
+        safe_start: safe_start
+            .then(|| safe_floors(clock(SAFE_START_OPTION)?, network))
+            .transpose()?,
+        far_future_guard: refuse_far_future.then(|| clock("--refuse-far-future")).transpose()?,
         network_genesis_validators_root: network.genesis_validators_root,
         marker_directories: config.marker_directories(),
         postgres: postgres.clone(),
         accept_new_database: *accept_new_database,
         health_check_interval: *health_check_interval,
         health_check_timeout: *health_check_timeout,
+        pruning: pruning.enabled.then_some(PruningSchedule {
+            policy: PruningPolicy {
+                epochs_to_keep: pruning.epochs_to_keep,
+                slots_per_epoch: pruning.slots_per_epoch,
+            },
+            interval: pruning.interval,
+            at_start: pruning.at_boot,
+        }),
         enabled: *enabled,
         instance: instance_name(),
         audit: AuditOptions {
@@ -288,7 +332,15 @@ async fn open_slashing_protection(
         },
         ..OpenOptions::new(database.clone())
     })
-    .await
+    .await?;
+    Ok(protection)
+}
+
+/// The floors of a safe start now.
+fn safe_floors(clock: NetworkClock, network: &Network) -> Result<SafeFloors, StartError> {
+    let now_unix_ms = clock::now_unix_micros().max(0).cast_unsigned() / 1000;
+    SafeFloors::at(clock, now_unix_ms)
+        .ok_or_else(|| StartError::BeforeGenesis { network: network.name.clone() })
 }
 
 /// Name of this signer in the audit: the host's name.

@@ -33,4 +33,5 @@ mod slashing;
 mod spans;
 mod start;
 mod tolerance;
+mod upkeep;
 mod web3signer_schema;

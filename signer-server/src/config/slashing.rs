@@ -12,7 +12,10 @@ use super::{
             PRUNING_EPOCHS_TO_KEEP, PRUNING_INTERVAL, PRUNING_SLOTS_PER_EPOCH,
             SLASHING_PROTECTION_ENABLED,
         },
-        own::{ACCEPT_NEW_DATABASE, ALLOW_GENERIC_SLASHABLE_DOMAINS, DB_MIGRATE},
+        own::{
+            ACCEPT_NEW_DATABASE, ALLOW_GENERIC_SLASHABLE_DOMAINS, DB_MIGRATE, REFUSE_FAR_FUTURE,
+            SAFE_START,
+        },
         root::DATA_PATH,
     },
     pool_file::PoolFile,
@@ -31,6 +34,7 @@ const DATABASE_FILE: &str = "slashing-protection.sqlite";
 
 /// Slashing protection.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct SlashingConfig {
     /// Whether slashable requests are checked and recorded.
     pub enabled: bool,
@@ -47,6 +51,10 @@ pub struct SlashingConfig {
     pub health_check_timeout: Duration,
     /// Whether an empty database is accepted for keys that were registered in another one before.
     pub accept_new_database: bool,
+    /// Whether the floors of all keys are raised to the present before anything is signed.
+    pub safe_start: bool,
+    /// Whether duties far ahead of the wall clock are refused.
+    pub refuse_far_future: bool,
     /// What becomes of `GENERIC` requests for blocks and attestations.
     pub slashable_generic: SlashableGeneric,
 }
@@ -123,6 +131,8 @@ impl SlashingConfig {
             } else {
                 SlashableGeneric::Refused
             },
+            safe_start: values.boolean(&SAFE_START)?,
+            refuse_far_future: values.boolean(&REFUSE_FAR_FUTURE)?,
         })
     }
 }

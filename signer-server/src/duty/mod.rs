@@ -20,7 +20,7 @@ mod tests;
 
 pub use duty_type::DutyType;
 pub use error::{DutyError, DutyFailure, ForkSource, GenericError};
-pub use network::{FAR_FUTURE_EPOCH, Network, NetworkError, Preset, ScheduledFork};
+pub use network::{FAR_FUTURE_EPOCH, Network, NetworkClock, NetworkError, Preset, ScheduledFork};
 pub use signer_client::wire::Fork;
 use signer_client::wire::{Epoch, Root, Slot};
 

@@ -119,6 +119,8 @@ impl SigningPort {
 pub struct MetricsPort {
     /// Every metric of the process.
     pub metrics: Arc<Metrics>,
+    /// Slashing protection, for its state.
+    pub slashing: SlashingProtection,
     /// The groups to show.
     pub categories: Vec<Category>,
     /// Hosts that a request may name.
@@ -130,6 +132,7 @@ impl MetricsPort {
     pub fn router(self) -> Router {
         let page = routes::metrics::MetricsPage {
             metrics: self.metrics,
+            slashing: self.slashing,
             categories: self.categories.into(),
         };
         Router::new()

@@ -62,6 +62,7 @@ impl Administration {
             // What the records say is the chain; an operator's command pins no other.
             network_root: None,
             accept_new_database: options.accept_new_database,
+            safe_start: None,
         })
         .await?;
         Ok(Self { store: opened.store, path, places })
@@ -83,7 +84,8 @@ impl Administration {
         options: ImportOptions,
     ) -> Result<ImportReport, ImportError> {
         // The import registers keys. First the marker: a crash in between leaves one too many.
-        self.places.write(self.store.cluster(), &self.path)?;
+        let batches = self.store.batches().unwrap_or(0);
+        self.places.write(self.store.cluster(), batches, &self.path)?;
         import::import(&mut self.store, source, options).await
     }
 
@@ -126,7 +128,11 @@ impl Administration {
 
     /// Puts everything in order and lets go of the database.
     pub async fn close(self) -> Result<(), StoreError> {
-        self.store.close().await
+        let (cluster, batches) = (self.store.cluster(), self.store.batches().unwrap_or(0));
+        self.store.close().await?;
+        // An older copy would lack what was imported.
+        self.places.advance(cluster, batches, &self.path);
+        Ok(())
     }
 }
 

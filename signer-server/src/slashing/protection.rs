@@ -8,13 +8,13 @@ use std::{
 
 use signer_client::wire::{PublicKey, Root};
 use tokio::{task::spawn_blocking, time::timeout};
-use uuid::Uuid;
 
 use super::{
     Cleared, DatabaseUrl, HighWatermark, NotCleared, OpenError, PostgresOptions, PostgresUrl,
-    RegisterError, StoreError, Unavailable,
+    ProtectionState, PruningSchedule, PruningTotals, RegisterError, SafeFloors, StoreError,
+    Unavailable, far_future,
     lane::{HealthCheck, Lane, Stores},
-    marker::{self, Places},
+    marker::{self, Keeper, Places},
     rules::VoteEpochs,
     store::{
         Decision, Request,
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     audit::{AuditOptions, Buffer, Filter, Ids, Page, PageBuilder, Ticket, Writer},
-    duty::{Duty, Protection},
+    duty::{Duty, NetworkClock, Protection},
 };
 
 /// Keys per transaction when registering: short enough not to hold up a signature for long.
@@ -59,6 +59,13 @@ pub struct OpenOptions {
     pub health_check_interval: Duration,
     /// How long a piece of its work may take before the database counts as down.
     pub health_check_timeout: Duration,
+    /// Raise the floors of all keys to these first: a database that has forgotten something then
+    /// signs only what comes after. Confirms the database like `accept_new_database`.
+    pub safe_start: Option<SafeFloors>,
+    /// Refuse duties far ahead of this clock.
+    pub far_future_guard: Option<NetworkClock>,
+    /// How old records are deleted; `None` keeps them all.
+    pub pruning: Option<PruningSchedule>,
 }
 
 impl OpenOptions {
@@ -77,6 +84,9 @@ impl OpenOptions {
             timeout: Duration::from_secs(4),
             health_check_interval: Duration::from_secs(30),
             health_check_timeout: Duration::from_secs(3),
+            safe_start: None,
+            far_future_guard: None,
+            pruning: None,
         }
     }
 }
@@ -93,15 +103,13 @@ struct Parts {
     database: Option<OpenDatabase>,
     enabled: bool,
     timeout: Duration,
+    far_future_guard: Option<NetworkClock>,
 }
 
 #[derive(Debug)]
 struct OpenDatabase {
     lane: Lane,
-    /// Its file, or its address without credentials.
-    name: PathBuf,
-    cluster: Uuid,
-    places: Places,
+    keeper: Keeper,
 }
 
 impl SlashingProtection {
@@ -114,16 +122,27 @@ impl SlashingProtection {
         if !options.enabled {
             warn_disabled();
         }
-        let (enabled, timeout) = (options.enabled, options.timeout);
-        let database = Some(database);
-        Ok(Self { parts: Arc::new(Parts { audit, database, enabled, timeout }) })
+        let parts = Parts {
+            audit,
+            database: Some(database),
+            enabled: options.enabled,
+            timeout: options.timeout,
+            far_future_guard: options.far_future_guard,
+        };
+        Ok(Self { parts: Arc::new(parts) })
     }
 
     /// No database at all: every duty is cleared, nothing is recorded, no audit trail is kept.
     pub fn disabled() -> Self {
         warn_disabled();
         let audit = Buffer::discarding();
-        let parts = Parts { audit, database: None, enabled: false, timeout: Duration::ZERO };
+        let parts = Parts {
+            audit,
+            database: None,
+            enabled: false,
+            timeout: Duration::ZERO,
+            far_future_guard: None,
+        };
         Self { parts: Arc::new(parts) }
     }
 
@@ -147,10 +166,10 @@ impl SlashingProtection {
             return Ok(());
         }
         // First the marker: a crash in between leaves one too many, never one too few.
-        let (places, name) = (database.places.clone(), database.name.clone());
-        let cluster = database.cluster;
+        let Keeper { places, cluster, database: path } = database.keeper.clone();
+        let batches = database.lane.status().general().batches();
         #[expect(clippy::disallowed_methods, reason = "once per reload, and one reload at a time")]
-        let written = spawn_blocking(move || places.write(cluster, &name)).await;
+        let written = spawn_blocking(move || places.write(cluster, batches, &path)).await;
         written.map_err(|_| Unavailable::Closed)??;
         for chunk in keys.chunks(REGISTER_CHUNK) {
             database.lane.register(chunk.to_vec()).await?;
@@ -187,6 +206,9 @@ impl SlashingProtection {
             return Ok(cleared);
         }
 
+        if let Some(clock) = self.parts.far_future_guard {
+            far_future::check_now(clock, &duty.protection)?;
+        }
         let asked = Instant::now();
         let decision = timeout(self.parts.timeout, ask(lane, key, duty, ticket)).await;
         let waited = asked.elapsed();
@@ -210,9 +232,23 @@ impl SlashingProtection {
     }
 
     /// Whether blocks and attestations can be cleared and audit rows are written: the database is
-    /// open, the last write went well, and none hangs. Asks nobody.
+    /// open, the last write went well, none hangs, and no record was lost. Asks nobody.
+    pub fn state(&self) -> ProtectionState {
+        let database = self.parts.database.as_ref();
+        database.map_or(ProtectionState::Running, |database| database.lane.status().state())
+    }
+
+    /// Whether the state is [`ProtectionState::Running`].
     pub fn is_healthy(&self) -> bool {
         self.parts.database.as_ref().is_none_or(|database| database.lane.status().is_healthy())
+    }
+
+    /// What pruning has done since the start.
+    pub fn pruning(&self) -> PruningTotals {
+        let database = self.parts.database.as_ref();
+        database.map_or_else(PruningTotals::default, |database| {
+            database.lane.status().general().pruning()
+        })
     }
 
     /// Reads the audit trail, newest first. Rows of the last
@@ -231,7 +267,14 @@ impl SlashingProtection {
     /// later is answered with [`Unavailable::Closed`].
     pub async fn close(&self) -> Result<(), StoreError> {
         match &self.parts.database {
-            Some(database) => database.lane.close().await,
+            Some(database) => {
+                let closed = database.lane.close().await;
+                if self.parts.enabled {
+                    let batches = database.lane.status().general().batches();
+                    database.keeper.clone().advance(batches).await;
+                }
+                closed
+            }
             None => Ok(()),
         }
     }
@@ -253,14 +296,22 @@ async fn open_sqlite(
         places: options.enabled.then_some(&places),
         network_root: options.network_genesis_validators_root,
         accept_new_database: options.accept_new_database,
+        safe_start: options.safe_start.filter(|_| options.enabled),
     })
     .await?;
     let audit =
         Buffer::open(&options.instance, Ids::counting_from(next_audit_id), options.audit.clone());
     let cluster = store.cluster();
     let (capacity, health_check) = (options.queue_capacity, options.health_check());
-    let lane = Lane::start(store, Arc::clone(&audit), capacity, health_check);
-    Ok((OpenDatabase { lane, name: path.to_owned(), cluster, places }, audit))
+    let pruning = options.pruning.filter(|_| options.enabled);
+    let lane = Lane::start(store, Arc::clone(&audit), capacity, health_check, pruning);
+    let keeper = Keeper { places, cluster, database: path.to_owned() };
+    if options.enabled {
+        let batches = lane.status().general().batches();
+        keeper.clone().advance(batches).await;
+        tokio::spawn(keeper.clone().keep(Arc::downgrade(lane.status().general()), batches));
+    }
+    Ok((OpenDatabase { lane, keeper }, audit))
 }
 
 async fn open_postgres(
@@ -274,6 +325,7 @@ async fn open_postgres(
         places: options.enabled.then_some(&places),
         network_root: options.network_genesis_validators_root,
         accept_new_database: options.accept_new_database,
+        safe_start: options.safe_start.filter(|_| options.enabled),
     })
     .await?;
     let audit =
@@ -281,8 +333,10 @@ async fn open_postgres(
     let (capacity, health_check) = (options.queue_capacity, options.health_check());
     let postgres::Opened { attestations, blocks, general, cluster, .. } = opened;
     let stores = Stores { attestations, blocks, general };
-    let lane = Lane::start_divided(stores, Arc::clone(&audit), capacity, health_check);
-    Ok((OpenDatabase { lane, name: PathBuf::from(url.to_string()), cluster, places }, audit))
+    let pruning = options.pruning.filter(|_| options.enabled);
+    let lane = Lane::start_divided(stores, Arc::clone(&audit), capacity, health_check, pruning);
+    let keeper = Keeper { places, cluster, database: PathBuf::from(url.to_string()) };
+    Ok((OpenDatabase { lane, keeper }, audit))
 }
 
 fn warn_disabled() {

@@ -169,4 +169,22 @@ option_table!(
          attestation for slashing protection to check. Without it they are refused."
     )
     .default("false"),
+    SAFE_START = OptionSpec::new(
+        &["safe-start"],
+        Kind::Flag,
+        SLASHING,
+        "Start with a database that may have forgotten something: no key signs a block or an \
+         attestation of the present epoch or before, which costs each key one duty. Confirms a \
+         missing, older or other database. Needs a network whose genesis time is known."
+    )
+    .default("false"),
+    REFUSE_FAR_FUTURE = OptionSpec::new(
+        &["refuse-far-future"],
+        Kind::Flag,
+        SLASHING,
+        "Refuse attestations more than 2 epochs and blocks more than 64 slots ahead of this \
+         machine's clock, which would keep a key from signing until then. Needs a network whose \
+         genesis time is known."
+    )
+    .default("false"),
 );

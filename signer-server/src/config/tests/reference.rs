@@ -131,6 +131,8 @@ audit format                                                     choice   table
 audit limit                                                      integer  100
 audit all                                                        flag     false
 eth2  accept-new-slashing-protection-db                          flag     false
+eth2  safe-start                                                 flag     false
+eth2  refuse-far-future                                          flag     false
 export  pubkeys                                                  list     -
 import  allow-partial                                            flag     false
 watermark-repair  pubkeys                                        list     -

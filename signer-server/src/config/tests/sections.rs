@@ -351,11 +351,6 @@ fn options_without_effect_are_answered_with_one_warning_each() {
         ("--signer-load-sequential-threshold 5 eth2", "--key-loading-threads"),
         ("eth2 --Xtrusted-setup f", "KZG"),
         ("eth2 --Xslashing-protection-db-connection-pool-enabled=false", "connection"),
-        ("eth2 --slashing-protection-pruning-enabled=true", "keeps all records"),
-        ("eth2 --slashing-protection-pruning-epochs-to-keep=9", "keeps all records"),
-        ("eth2 --slashing-protection-pruning-slots-per-epoch=9", "keeps all records"),
-        ("eth2 --slashing-protection-pruning-interval=9", "keeps all records"),
-        ("eth2 --slashing-protection-pruning-at-boot-enabled=true", "keeps all records"),
     ] {
         let warnings = read(&format!("--data-path d {arguments}")).unwrap().warnings;
         assert_eq!(warnings.len(), 1, "{arguments}: {warnings:?}");

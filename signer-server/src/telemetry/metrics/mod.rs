@@ -10,6 +10,7 @@ mod labels;
 mod names;
 mod page;
 mod process;
+mod protection;
 mod request_timer;
 mod summary;
 #[cfg(test)]
@@ -32,9 +33,16 @@ use self::{
     names::{BATCH_SIZE_BUCKETS, DURATION_BUCKETS, POOL_LABELS},
     page::Page,
     process::ProcessCollector,
+    protection::ProtectionMetrics,
     summary::Summary,
 };
-use crate::{audit::Outcome, bls::PointLookup, duty::DutyType, scheduler::Class};
+use crate::{
+    audit::Outcome,
+    bls::PointLookup,
+    duty::DutyType,
+    scheduler::Class,
+    slashing::{ProtectionState, PruningTotals},
+};
 
 /// Media type of the page (`OpenMetrics` 1.0, section "Protocol Negotiation").
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -88,6 +96,7 @@ pub struct Metrics {
     database_duration: ByLabel<SlashingOperation, Summary>,
     slashing_duration: ByLabel<SlashingOperation, Histogram>,
     slashing_batch_size: Histogram,
+    protection: ProtectionMetrics,
 }
 
 impl Metrics {
@@ -135,6 +144,7 @@ impl Metrics {
             slashing_duration: slashing.histograms(names::SLASHING_DURATION),
             slashing_batch_size: slashing
                 .histogram(names::SLASHING_BATCH_SIZE, &BATCH_SIZE_BUCKETS),
+            protection: ProtectionMetrics::new(&mut slashing),
 
             signing,
             http,
@@ -229,6 +239,11 @@ impl Metrics {
     /// One transaction decided about `duties` duties.
     pub fn slashing_batch_written(&self, duties: u32) {
         self.slashing_batch_size.observe(f64::from(duties));
+    }
+
+    /// What slashing protection says about itself, just before the page is rendered.
+    pub fn protection_observed(&self, state: ProtectionState, pruning: &PruningTotals) {
+        self.protection.observe(state, pruning);
     }
 
     /// This many keys can sign now.

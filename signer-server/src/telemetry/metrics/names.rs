@@ -71,6 +71,17 @@ names! {
     SLASHING_BATCH_SIZE = "midslot_slashing_batch_size",
         "Slashable signatures checked and recorded by one transaction";
 
+    PROTECTION_STATE = "midslot_slashing_protection_state",
+        "1 for the state that slashing protection is in, 0 for the others";
+    PRUNED_ROWS = "midslot_slashing_pruned_rows",
+        "Slashing protection records deleted because they were old";
+    PRUNING_RUNS = "midslot_slashing_pruning_runs",
+        "Runs of pruning over all keys that came to their end";
+    PRUNING_LAST_END = "midslot_slashing_pruning_last_run_timestamp_seconds",
+        "End of the last run of pruning, seconds since 1970; 0 before the first";
+    PRUNING_LAST_DURATION = "midslot_slashing_pruning_last_run_duration_seconds",
+        "Seconds that the last run of pruning took, its pauses for signing included";
+
     // The process.
     RELEASE = "process_release", "Always 1; the label is the version that runs";
     CPU_SECONDS = "process_cpu_seconds", "Processor time used, user and system";

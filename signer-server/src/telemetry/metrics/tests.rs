@@ -242,13 +242,41 @@ fn slashing_protection_keys_and_audit() {
 }
 
 #[test]
+fn the_state_of_protection_and_what_pruning_did_are_mirrored() {
+    let metrics = metrics();
+    let pruning = PruningTotals {
+        rows: 70,
+        runs: 2,
+        last_end_unix_us: Some(1_500_000),
+        last_took: Duration::from_millis(250),
+    };
+    for (state, name) in [
+        (ProtectionState::Running, "running"),
+        (ProtectionState::Unavailable { reason: "" }, "unavailable"),
+        (ProtectionState::Halted { reason: "" }, "halted"),
+    ] {
+        metrics.protection_observed(state, &pruning);
+        let page = metrics.render(&Category::ALL);
+        assert_well_formed(&page);
+        for label in ["running", "unavailable", "halted"] {
+            let series = format!("midslot_slashing_protection_state{{state=\"{label}\"}}");
+            assert_value(&page, &series, f64::from(u8::from(label == name)));
+        }
+        assert_value(&page, "midslot_slashing_pruned_rows_total", 70.0);
+        assert_value(&page, "midslot_slashing_pruning_runs_total", 2.0);
+        assert_value(&page, "midslot_slashing_pruning_last_run_timestamp_seconds", 1.5);
+        assert_value(&page, "midslot_slashing_pruning_last_run_duration_seconds", 0.25);
+    }
+}
+
+#[test]
 fn categories_choose_what_is_shown() {
     let metrics = metrics();
     assert_eq!(metrics.render(&[]), "# EOF\n");
     assert_eq!(metrics.render(&[Category::Jvm]), "# EOF\n");
     let slashing = family_names(&metrics.render(&[Category::Eth2SlashingProtection]));
     assert!(slashing.iter().all(|name| name.contains("slashing")), "{slashing:?}");
-    assert_eq!(slashing.len(), 5);
+    assert_eq!(slashing.len(), 10);
     let mut total = 0;
     for category in Category::ALL {
         total += family_names(&metrics.render(&[category, category])).len();

@@ -43,8 +43,14 @@ async fn database_that_hangs_is_unhealthy_until_it_goes_on() {
     assert!(rig.lane.status().is_healthy(), "waiting for work is healthy");
     let request = rig.occupy().await;
     assert!(rig.lane.status().is_healthy(), "working is healthy");
+    assert_eq!(rig.lane.status().general().known_trouble(), None);
     tokio::time::sleep(2 * SHORT).await;
     assert!(!rig.lane.status().is_healthy());
+    assert_eq!(
+        rig.lane.status().general().known_trouble(),
+        Some(Unavailable::TimedOut),
+        "told at once"
+    );
     rig.permits.add_permits(1);
     assert_eq!(request.await.unwrap(), Ok(Decision::New));
     while !rig.lane.status().is_healthy() {

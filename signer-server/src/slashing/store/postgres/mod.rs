@@ -20,6 +20,7 @@ mod identity;
 mod kind;
 mod open;
 mod partitions;
+mod prune;
 mod register;
 mod rows;
 mod schema;
@@ -243,6 +244,12 @@ impl Store for PostgresStore {
 
     fn high_watermark(&self) -> Option<HighWatermark> {
         self.high_watermark
+    }
+
+    fn batches(&self) -> Option<u64> {
+        // A counter that every batch writes would make them wait for each other; the server's own
+        // transaction numbers take its place.
+        None
     }
 
     async fn write_audit(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {

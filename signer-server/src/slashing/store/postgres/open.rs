@@ -26,7 +26,7 @@ use super::{
 use crate::{
     clock,
     slashing::{
-        OpenError, PostgresUrl, StoreError,
+        OpenError, PostgresUrl, SafeFloors, StoreError,
         marker::{Marker, Places},
         store::sqlite::{confirm, known_markers},
     },
@@ -43,6 +43,8 @@ pub(crate) struct OpenRequest<'a> {
     pub(crate) network_root: Option<Root>,
     /// The operator confirmed a database that the markers do not know.
     pub(crate) accept_new_database: bool,
+    /// Floors to raise before anything is signed.
+    pub(crate) safe_start: Option<SafeFloors>,
 }
 
 /// The connections of one signer.
@@ -63,6 +65,9 @@ impl PostgresStore {
     /// Opens the database, making its tables when there are none and none are missed.
     pub(crate) async fn open(request: OpenRequest<'_>) -> Result<Opened, OpenError> {
         let database = PathBuf::from(request.url.to_string());
+        if request.safe_start.is_some() {
+            return Err(OpenError::PostgresNotAvailable { url: request.url.to_string() });
+        }
         let failed = |source: StoreError| OpenError::Store { database: database.clone(), source };
         let markers = known_markers(request.places, request.accept_new_database)?;
         let server = Server::new(request.url, request.options.connect_timeout);
@@ -94,7 +99,8 @@ impl PostgresStore {
         }
         let blocks = another(&shared).await.map_err(failed)?;
         if let Some(places) = request.places.filter(|_| request.accept_new_database) {
-            confirm(places, cluster, &database)?;
+            // The server counts transactions itself.
+            confirm(places, cluster, 0, &database, false)?;
         }
         let general = Self::new(shared, connection, probe.high_watermark, true);
         Ok(Opened { attestations, blocks, general, cluster, instance })

@@ -17,9 +17,12 @@ mod error;
 mod file;
 mod import;
 mod kind;
+mod network_fs;
 mod open;
+mod prune;
 mod records;
 mod register;
+mod safe_start;
 mod snapshot;
 mod state;
 
@@ -29,6 +32,7 @@ use sqlx::{Connection, SqliteConnection};
 use self::{
     file::{FileIdentity, Lock},
     kind::{Attestations, Blocks},
+    prune::PruningRun,
     state::State,
 };
 use super::{AuditPart, Decision, HighWatermark, Request, Store, StoreError};
@@ -57,6 +61,8 @@ pub(crate) struct SqliteStore {
     log_grew: bool,
     /// Where the deletion of expired audit rows is.
     audit_places: audit_retention::Places,
+    /// The pruning that is under way.
+    pruning: Option<PruningRun>,
     /// Declared last: let go only after the connection is gone.
     _lock: Lock,
 }
@@ -69,7 +75,7 @@ impl SqliteStore {
 
     /// Fails when what was written would not be found again.
     fn check_in_place(&self) -> Result<(), StoreError> {
-        if self.file.is_in_place() { Ok(()) } else { Err(StoreError::Replaced) }
+        self.file.check_in_place()
     }
 
     fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
@@ -95,6 +101,10 @@ impl Store for SqliteStore {
 
     fn high_watermark(&self) -> Option<HighWatermark> {
         self.state.high_watermark
+    }
+
+    fn batches(&self) -> Option<u64> {
+        Some(self.state.batches)
     }
 
     async fn write_audit(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
@@ -134,7 +144,7 @@ impl Store for SqliteStore {
         connect::probe_write(&mut connection).await?;
         let state = State::load(&mut connection).await?;
         state.check_knows_all_of(&self.state)?;
-        let file = FileIdentity::of(self.file.path()).ok_or(StoreError::Replaced)?;
+        let file = FileIdentity::of(self.file.path()).ok_or(StoreError::LogReplaced)?;
         if !self.file.database_is_in_place() {
             return Err(StoreError::Replaced);
         }
