@@ -48,7 +48,7 @@ async fn every_request_leaves_one_row_and_pages_miss_none() {
         let times: Vec<i64> = own.map(|row| row.received_at_us).collect();
         assert!(times.is_sorted_by(|newer, older| newer >= older), "ids ascend with time");
     }
-    assert_eq!(rows[0].identifier.as_deref(), Some("a\u{fffd}29"));
+    assert!(rows.iter().any(|row| row.identifier.as_deref() == Some("a\u{fffd}29")));
     assert_eq!(rows.iter().filter(|row| &*row.instance == "one").count(), 16);
     let outcomes: Vec<Outcome> = rows[30..].iter().map(|row| row.outcome).collect();
     assert_eq!(outcomes, [Outcome::Refused, Outcome::Repeated, Outcome::Signed]);
