@@ -304,6 +304,9 @@ fn rows_of_what_can_be_slashed_or_not_undone_are_kept_longest() {
         .filter(|duty_type| RowClass::of(Some(**duty_type)) == RowClass::Evidence)
         .map(|duty_type| duty_type.name())
         .collect();
-    assert_eq!(evidence, ["BLOCK", "BLOCK_V2", "ATTESTATION", "VOLUNTARY_EXIT", "DEPOSIT"]);
+    assert_eq!(
+        evidence,
+        ["BLOCK", "BLOCK_V2", "ATTESTATION", "VOLUNTARY_EXIT", "DEPOSIT", "GENERIC"]
+    );
     assert_eq!(RowClass::of(None), RowClass::Bulk);
 }

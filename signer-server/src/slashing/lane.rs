@@ -178,6 +178,9 @@ impl Lane {
     /// Fails when the database is known not to answer, so that nobody waits for it. Lost records
     /// that one worker has found stop all of them.
     fn check_trouble_of(&self, worker: &Queues) -> Result<(), Unavailable> {
+        if worker.commands.is_closed() {
+            return Err(Unavailable::Closed);
+        }
         if let ProtectionState::Halted { reason } = self.status().state() {
             return Err(Unavailable::Halted { reason });
         }
