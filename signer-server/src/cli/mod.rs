@@ -1,8 +1,9 @@
-//! The commands that work on slashing protection records and end: one file per command.
+//! The commands that work on records and end: one file per command.
 //!
 //! Everything that a person should see goes to standard error; standard output is for results. The
 //! log (`--logging`) holds what the parts below say.
 
+pub mod audit;
 pub mod export;
 pub mod import;
 pub mod watermark_repair;

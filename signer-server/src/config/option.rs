@@ -16,11 +16,13 @@ pub(super) enum Scope {
     Import,
     /// After `eth2 watermark-repair`.
     WatermarkRepair,
+    /// After `audit`.
+    Audit,
 }
 
 impl Scope {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Root, Self::Eth2, Self::Export, Self::Import, Self::WatermarkRepair];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Root, Self::Eth2, Self::Export, Self::Import, Self::WatermarkRepair, Self::Audit];
 
     /// The commands that lead here, outermost first.
     pub(super) const fn command_path(self) -> &'static [&'static str] {
@@ -30,14 +32,18 @@ impl Scope {
             Self::Export => &["eth2", "export"],
             Self::Import => &["eth2", "import"],
             Self::WatermarkRepair => &["eth2", "watermark-repair"],
+            Self::Audit => &["audit"],
         }
     }
 
-    /// This scope and those around it: the options that can be given to its command.
+    /// This scope and those around it: the options that can be given to its command. `audit` reads
+    /// the database that `eth2` writes, so the environment and the configuration file may name it
+    /// among the options of `eth2`.
     pub(super) fn with_parents(self) -> impl Iterator<Item = Self> {
-        Self::ALL
-            .into_iter()
-            .filter(move |outer| self.command_path().starts_with(outer.command_path()))
+        Self::ALL.into_iter().filter(move |outer| {
+            self.command_path().starts_with(outer.command_path())
+                || (self == Self::Audit && *outer == Self::Eth2)
+        })
     }
 }
 

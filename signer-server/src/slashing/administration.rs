@@ -89,6 +89,7 @@ impl Administration {
             // What the records say is the chain; an operator's command pins no other.
             network_root: None,
             accept_new_database: options.accept_new_database,
+            safe_start: None,
         })
         .await?;
         let cluster = opened.store.cluster();
@@ -107,6 +108,7 @@ impl Administration {
             network_root: None,
             accept_new_database: options.accept_new_database,
             create: options.create,
+            safe_start: None,
         })
         .await?;
         let name = PathBuf::from(url.to_string());
@@ -130,7 +132,8 @@ impl Administration {
         options: ImportOptions,
     ) -> Result<ImportReport, ImportError> {
         // The import registers keys. First the marker: a crash in between leaves one too many.
-        self.places.write(self.cluster, &self.name)?;
+        let batches = with_store!(&self.store, store => store.batches()).unwrap_or(0);
+        self.places.write(self.cluster, batches, &self.name)?;
         with_store!(&mut self.store, store => import::import(store, source, options).await)
     }
 
@@ -175,7 +178,11 @@ impl Administration {
 
     /// Puts everything in order and lets go of the database.
     pub async fn close(self) -> Result<(), StoreError> {
-        with_store!(self.store, store => store.close().await)
+        let batches = with_store!(&self.store, store => store.batches()).unwrap_or(0);
+        with_store!(self.store, store => store.close().await)?;
+        // An older copy would lack what was imported.
+        self.places.advance(self.cluster, batches, &self.name);
+        Ok(())
     }
 }
 

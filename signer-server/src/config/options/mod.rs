@@ -33,6 +33,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static OptionSpec> {
         subcommands::EXPORT_TABLE,
         subcommands::IMPORT_TABLE,
         subcommands::WATERMARK_REPAIR_TABLE,
+        subcommands::AUDIT_TABLE,
     ]
     .into_iter()
     .flatten()

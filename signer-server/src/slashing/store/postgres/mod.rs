@@ -12,6 +12,7 @@
 //! server still knows what it confirmed ([`identity`]).
 
 mod audit;
+mod audit_retention;
 mod clear;
 mod columns;
 mod copy;
@@ -22,6 +23,7 @@ mod import;
 mod kind;
 mod open;
 mod partitions;
+mod prune;
 mod records;
 mod register;
 mod rows;
@@ -248,6 +250,12 @@ impl Store for PostgresStore {
 
     fn high_watermark(&self) -> Option<HighWatermark> {
         self.high_watermark
+    }
+
+    fn batches(&self) -> Option<u64> {
+        // A counter that every batch writes would make them wait for each other; the server's own
+        // transaction numbers take its place.
+        None
     }
 
     async fn write_audit(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {

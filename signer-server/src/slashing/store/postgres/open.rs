@@ -26,7 +26,7 @@ use super::{
 use crate::{
     clock,
     slashing::{
-        OpenError, PostgresUrl, StoreError,
+        OpenError, PostgresUrl, SafeFloors, StoreError,
         marker::{Marker, Places},
         store::sqlite::{confirm, known_markers},
     },
@@ -45,6 +45,8 @@ pub(crate) struct OpenRequest<'a> {
     pub(crate) accept_new_database: bool,
     /// Make the tables when there are none.
     pub(crate) create: bool,
+    /// Floors to raise before anything is signed.
+    pub(crate) safe_start: Option<SafeFloors>,
 }
 
 /// The connections of one signer.
@@ -76,7 +78,8 @@ impl PostgresStore {
         }
         let blocks = another(shared).await.map_err(failed)?;
         if let Some(places) = request.places.filter(|_| request.accept_new_database) {
-            confirm(places, cluster, &database)?;
+            // The server counts transactions itself.
+            confirm(places, cluster, 0, &database, false)?;
         }
         Ok(Opened { attestations, blocks, general, cluster, instance })
     }
@@ -88,7 +91,7 @@ impl PostgresStore {
     ) -> Result<(Self, Uuid), OpenError> {
         let (store, cluster, _) = Self::open_one(&request).await?;
         if let Some(places) = request.places.filter(|_| request.accept_new_database) {
-            confirm(places, cluster, Path::new(&request.url.to_string()))?;
+            confirm(places, cluster, 0, Path::new(&request.url.to_string()), false)?;
         }
         Ok((store, cluster))
     }
@@ -96,6 +99,9 @@ impl PostgresStore {
     /// The first connection, the identity of the database, and this signer's number in audit ids.
     async fn open_one(request: &OpenRequest<'_>) -> Result<(Self, Uuid, i64), OpenError> {
         let database = PathBuf::from(request.url.to_string());
+        if request.safe_start.is_some() {
+            return Err(OpenError::PostgresNotAvailable { url: request.url.to_string() });
+        }
         let failed = |source: StoreError| OpenError::Store { database: database.clone(), source };
         let markers = known_markers(request.places, request.accept_new_database)?;
         let server = Server::new(request.url, request.options.connect_timeout);
