@@ -332,8 +332,8 @@ async fn open_postgres(
     let audit =
         Buffer::open(&options.instance, Ids::from_clock(opened.instance), options.audit.clone());
     let (capacity, health_check) = (options.queue_capacity, options.health_check());
-    let postgres::Opened { attestations, blocks, general, cluster, .. } = opened;
-    let stores = Stores { attestations, blocks, general };
+    let postgres::Opened { attestations, blocks, general, pruning, cluster, .. } = opened;
+    let stores = Stores { attestations, blocks, general, pruning };
     let pruning = options.pruning.filter(|_| options.enabled);
     let lane = Lane::start_divided(stores, Arc::clone(&audit), capacity, health_check, pruning);
     let keeper = Keeper { places, cluster, database: PathBuf::from(url.to_string()) };

@@ -5,6 +5,7 @@ mod faults;
 mod http;
 mod oracle;
 mod race;
+mod records;
 mod start;
 
 use std::time::Duration;
@@ -14,7 +15,10 @@ use signer_client::wire::{Epoch, PublicKey, Root, Slot};
 use signer_server::{
     audit::{Client, Outcome},
     duty::{Duty, DutyType, Position, Protection},
-    slashing::{Cleared, NotCleared, OpenError, OpenOptions, SlashingProtection},
+    slashing::{
+        Cleared, NotCleared, OpenError, OpenOptions, PruningPolicy, PruningSchedule,
+        SlashingProtection,
+    },
 };
 
 const CHAIN: Root = Root([9; 32]);

@@ -67,6 +67,9 @@ pub(super) trait Kind: Sized + Send + 'static {
     type State: Copy + Send + std::fmt::Debug;
     type Watermark: Copy + Send + std::fmt::Debug;
 
+    /// Those of some keys whose state nobody has locked at this moment.
+    const UNLOCKED: &'static str;
+
     /// Whether the database's numbers reach this far.
     fn fits(subject: Self::Subject) -> bool;
 
@@ -203,6 +206,9 @@ impl Kind for Attestations {
     type State = AttestationState;
     type Watermark = Epoch;
 
+    const UNLOCKED: &'static str = "SELECT validator_id FROM att_state \
+         WHERE validator_id = ANY ($1) FOR NO KEY UPDATE SKIP LOCKED";
+
     fn fits(VoteEpochs { source, target }: VoteEpochs) -> bool {
         source.0 <= LARGEST && target.0 <= LARGEST
     }
@@ -338,6 +344,9 @@ impl Kind for Blocks {
     type Record = RecordedBlock;
     type State = BlockState;
     type Watermark = Slot;
+
+    const UNLOCKED: &'static str = "SELECT validator_id FROM blk_state \
+         WHERE validator_id = ANY ($1) FOR NO KEY UPDATE SKIP LOCKED";
 
     fn fits(slot: Slot) -> bool {
         slot.0 <= LARGEST

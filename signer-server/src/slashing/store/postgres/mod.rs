@@ -50,6 +50,7 @@ use tokio::time::Instant;
 use self::{
     identity::{Identity, Probe},
     kind::{Attestations, Blocks},
+    prune::PruningRun,
     session::{Server, in_time},
     veto::Veto,
 };
@@ -141,24 +142,31 @@ pub(crate) struct PostgresStore {
     cares: bool,
     next_care: Instant,
     next_partitions: Instant,
+    /// Some keys are locked by an operator's work.
+    contended_until: Option<Instant>,
+    pruning: Option<PruningRun>,
+    audit_sweep: audit_retention::Sweep,
 }
 
 impl PostgresStore {
     fn new(
         shared: Arc<Shared>,
-        connection: PgConnection,
+        connection: Option<PgConnection>,
         high_watermark: Option<HighWatermark>,
         cares: bool,
     ) -> Self {
         let now = Instant::now();
         Self {
             shared,
-            connection: Some(connection),
+            connection,
             veto: Veto::default(),
             high_watermark,
             cares,
             next_care: now + CARE_INTERVAL,
             next_partitions: now + partitions::LOOK_INTERVAL,
+            contended_until: None,
+            pruning: None,
+            audit_sweep: audit_retention::Sweep::default(),
         }
     }
 
@@ -291,3 +299,6 @@ impl Store for PostgresStore {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

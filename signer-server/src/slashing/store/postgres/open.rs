@@ -57,6 +57,8 @@ pub(crate) struct Opened {
     pub(crate) blocks: PostgresStore,
     /// For everything else.
     pub(crate) general: PostgresStore,
+    /// For pruning; it connects when it has something to do.
+    pub(crate) pruning: PostgresStore,
     /// Identity of the database.
     pub(crate) cluster: Uuid,
     /// This signer's number in audit ids.
@@ -81,7 +83,8 @@ impl PostgresStore {
             // The server counts transactions itself.
             confirm(places, cluster, 0, &database, false)?;
         }
-        Ok(Opened { attestations, blocks, general, cluster, instance })
+        let pruning = Self::new(Arc::clone(shared), None, None, false);
+        Ok(Opened { attestations, blocks, general, pruning, cluster, instance })
     }
 
     /// The same with one connection, for an operator's commands. Gives the identity of the
@@ -125,7 +128,7 @@ impl PostgresStore {
             highest_target: AtomicU64::new(highest_target.0),
             halted: OnceLock::new(),
         });
-        let store = Self::new(shared, connection, probe.high_watermark, true);
+        let store = Self::new(shared, Some(connection), probe.high_watermark, true);
         Ok((store, cluster, instance))
     }
 }
@@ -134,7 +137,7 @@ impl PostgresStore {
 async fn another(shared: &Arc<Shared>) -> Result<PostgresStore, StoreError> {
     let mut connection = shared.server.connect().await?;
     let probe = shared.probe(&mut connection).await?;
-    Ok(PostgresStore::new(Arc::clone(shared), connection, probe.high_watermark, false))
+    Ok(PostgresStore::new(Arc::clone(shared), Some(connection), probe.high_watermark, false))
 }
 
 /// Everything that signers which start together must do one after the other.
