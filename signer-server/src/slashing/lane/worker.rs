@@ -174,7 +174,10 @@ impl<S: Store> Worker<S> {
             Event::Attestation(Some(waiting)) => self.attestations.defer(waiting),
             Event::Command(Some(command)) => return self.obey(command).await,
             Event::AuditDue => {}
-            Event::Idle => self.store.idle().await?,
+            Event::Idle => {
+                self.store.idle().await?;
+                self.status.set_high_watermark(self.store.high_watermark());
+            }
             Event::CheckDue => {
                 self.store.check().await?;
                 // Another program may have moved it.

@@ -54,13 +54,11 @@ impl Rows {
 
     /// A field of type `bytea` with a root, or NULL.
     pub(super) fn root(&mut self, value: Option<&[u8]>) -> &mut Self {
-        match value {
-            Some(root) => self.field(root),
-            None => {
-                self.bytes.extend(NULL.to_be_bytes());
-                self
-            }
+        if let Some(root) = value {
+            return self.field(root);
         }
+        self.bytes.extend(NULL.to_be_bytes());
+        self
     }
 
     fn field(&mut self, bytes: &[u8]) -> &mut Self {

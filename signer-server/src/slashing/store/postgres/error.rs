@@ -69,7 +69,7 @@ impl Remedy {
     }
 }
 
-/// lock_not_available
+/// Whether it is `lock_not_available`.
 fn is_lock_timeout(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code == "55P03")

@@ -12,6 +12,7 @@
 //! server still knows what it confirmed ([`identity`]).
 
 mod audit;
+mod audit_reader;
 mod audit_retention;
 mod clear;
 mod columns;
@@ -62,8 +63,11 @@ use crate::{
 };
 
 pub(super) use self::error::cause;
-pub(crate) use self::open::{OpenRequest, Opened};
 pub use self::schema::MigrateMode;
+pub(crate) use self::{
+    audit_reader::PostgresAuditReader,
+    open::{OpenRequest, Opened},
+};
 
 /// How PostgreSQL is used.
 #[derive(Clone, Debug, PartialEq, Eq)]

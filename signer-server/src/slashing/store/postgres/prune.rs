@@ -137,12 +137,11 @@ impl PruningRun {
                         self.cuts.targets.push(cut);
                     }
                 }
-                match newest.last() {
-                    Some((last, _)) => Some(Stage::Survey { after: *last }),
-                    None => {
-                        self.cuts.align();
-                        Some(Stage::Floors { from: 0 })
-                    }
+                if let Some((last, _)) = newest.last() {
+                    Some(Stage::Survey { after: *last })
+                } else {
+                    self.cuts.align();
+                    Some(Stage::Floors { from: 0 })
                 }
             }
             Stage::Floors { from } if *from < self.cuts.ids.len() => {

@@ -131,7 +131,7 @@ impl Records for PostgresStore {
                 .map_err(StoreError::from)?;
             if let Some(row) = row {
                 let epoch = stored_number(&row, "epoch")?.map(Epoch);
-                let slot = stored_number(&row, "slot")?.map(Slot).unwrap_or(high.slot);
+                let slot = stored_number(&row, "slot")?.map_or(high.slot, Slot);
                 let epoch = epoch.filter(|epoch| *epoch >= high.epoch).map(WatermarkPlace::Epoch);
                 let at = epoch.unwrap_or(WatermarkPlace::Slot(slot));
                 let key = register::public_key(&row)?;

@@ -178,7 +178,7 @@ pub(super) async fn drop_partition(
         .bind(cuts)
         .fetch_one(connection)
         .await?;
-    Ok(rows.map(|rows| rows.unsigned_abs()))
+    Ok(rows.map(i64::unsigned_abs))
 }
 
 /// Deletes at most `limit` of the rows below the cuts; returns how many went.

@@ -103,14 +103,14 @@ async fn a_partition_in_use_is_not_waited_for_and_signing_goes_on() {
     assert_eq!(count.fetch_one(&mut *reading).await.unwrap(), 1_000);
     let Opened { pruning, attestations, .. } = &mut scene.stores;
     let signer = &mut attestations[0];
-    let mut signed = 0;
+    let mut votes = 0;
     let (rows, ()) = tokio::join!(prune(pruning, POLICY), async {
         for target in 1_001..1_101 {
             assert_eq!(attest(signer, 1, target - 1, target, 1).await, Decision::New);
-            signed += 1;
+            votes += 1;
         }
     });
-    assert_eq!((rows, signed), (674 + 750, 100), "the rows went one by one");
+    assert_eq!((rows, votes), (674 + 750, 100), "the rows went one by one");
     drop(reading);
     reader.close().await.unwrap();
     prune(&mut scene.stores.pruning, POLICY).await;
