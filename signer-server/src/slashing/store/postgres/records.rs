@@ -23,8 +23,8 @@ use crate::slashing::{
     },
 };
 
-/// Operators' changes follow one another, so that none decides on what another one is changing.
-const LOCK_META: &str = "SELECT high_epoch, high_slot FROM sp_meta FOR UPDATE";
+/// Without a lock, which would hold up the signers' probes while this waits for keys.
+const HIGH_WATERMARK: &str = "SELECT high_epoch, high_slot FROM sp_meta";
 
 const RAISE_ATTESTATIONS: &str = "UPDATE att_state SET \
      floor_source = GREATEST(floor_source, $2), floor_target = GREATEST(floor_target, $2), \
@@ -70,10 +70,6 @@ async fn select(
     }
 }
 
-async fn lock_meta(connection: &mut PgConnection) -> Result<Option<HighWatermark>, StoreError> {
-    high_watermark(&sqlx::query(LOCK_META).fetch_one(connection).await?)
-}
-
 impl Records for PostgresStore {
     async fn genesis_validators_root(&mut self) -> Result<Option<Root>, StoreError> {
         let row = sqlx::query("SELECT genesis_validators_root FROM sp_meta");
@@ -99,7 +95,8 @@ impl Records for PostgresStore {
     ) -> Result<usize, RecordsError> {
         let mut transaction = self.begin_change().await?;
         let is_above = |high: &HighWatermark| low.epoch > high.epoch || low.slot > high.slot;
-        if let Some(high) = lock_meta(&mut transaction).await?.filter(is_above) {
+        let row = sqlx::query(HIGH_WATERMARK).fetch_one(&mut *transaction).await;
+        if let Some(high) = high_watermark(&row.map_err(StoreError::from)?)?.filter(is_above) {
             return Err(RecordsError::LowAboveHigh { low, high });
         }
         let keys = select(&mut transaction, keys).await?;
@@ -121,7 +118,6 @@ impl Records for PostgresStore {
         high: Option<HighWatermark>,
     ) -> Result<(), RecordsError> {
         let mut transaction = self.begin_change().await?;
-        lock_meta(&mut transaction).await?;
         if let Some(high) = high {
             let row = sqlx::query(FLOOR_IN_THE_WAY)
                 .bind(to_stored(high.epoch.0))
