@@ -247,7 +247,7 @@ impl Buffer {
     pub(crate) fn take(&self) -> Vec<Row> {
         let mut rows = self.rows.lock();
         let waiting = rows.waiting.len();
-        let count = (waiting / 8).clamp(SMALL_WRITE, WRITE_BATCH).min(waiting);
+        let count = (waiting / 64).clamp(SMALL_WRITE, WRITE_BATCH).min(waiting);
         let taken: Vec<Row> = rows.waiting.drain(..count).collect();
         rows.urgent -= taken.iter().filter(|row| row.when_durable.is_some()).count();
         self.show_waiting(&rows);
