@@ -17,7 +17,11 @@ pub(crate) async fn move_in_and_out() -> Result<()> {
     on_one_database("SQLite", &options).await?;
     let database = options.data_folder().join("slashing-protection.sqlite");
     println!("  database       {} MiB\n", std::fs::metadata(database)?.len() >> 20);
+    Ok(())
+}
 
+/// The same on PostgreSQL.
+pub(crate) async fn move_in_and_out_of_postgres() -> Result<()> {
     let cluster = PostgresCluster::start_on_disk().await?;
     let database = cluster.database().await?;
     on_one_database("PostgreSQL", &SignerOptions::empty().on_postgres(&database)).await?;
