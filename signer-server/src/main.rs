@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Export { .. } => "The export failed",
         Command::Import { .. } => "The import failed",
         Command::WatermarkRepair(_) => "The watermarks were not changed",
+        Command::Migrate(_) => "The move did not come to its end",
     };
     match run(invocation) {
         Ok(()) => ExitCode::SUCCESS,
@@ -55,6 +56,7 @@ fn run(invocation: Invocation) -> Result<()> {
             Ok(cli::import::run(&config, &from, allow_partial)?)
         }
         Command::WatermarkRepair(repair) => Ok(cli::watermark_repair::run(&config, &repair)?),
+        Command::Migrate(migration) => Ok(cli::migrate::run(&config, migration)?),
     }
 }
 

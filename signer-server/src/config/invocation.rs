@@ -5,8 +5,8 @@ use std::{ffi::OsString, path::PathBuf};
 use signer_client::wire::{Epoch, PublicKey, Slot};
 
 use super::{
-    AuditConfig, HttpConfig, KeysConfig, LimitsConfig, LoggingConfig, MetricsConfig, NetworkConfig,
-    SchedulerConfig, SlashingConfig,
+    AuditConfig, HttpConfig, KeysConfig, LimitsConfig, LoggingConfig, MetricsConfig, Migration,
+    NetworkConfig, SchedulerConfig, SlashingConfig,
     command_line::{self, parameter_exit},
     environment,
     error::ParameterError,
@@ -55,6 +55,8 @@ pub enum Command {
     },
     /// `eth2 watermark-repair`: change slashing protection watermarks.
     WatermarkRepair(WatermarkRepair),
+    /// `eth2 migrate`: move all slashing protection records to another database.
+    Migrate(Migration),
 }
 
 /// How to change slashing protection watermarks.
@@ -194,6 +196,11 @@ fn command(scope: Scope, values: &Values) -> Result<Command, ParameterError> {
             allow_partial: values.boolean(&ALLOW_PARTIAL)?,
         },
         Scope::WatermarkRepair => Command::WatermarkRepair(watermark_repair(values)?),
+        // Nor at `migrate`.
+        Scope::Migrate
+        | Scope::FromWeb3Signer
+        | Scope::SqliteToPostgres
+        | Scope::PostgresToSqlite => Command::Migrate(Migration::from_values(scope, values)?),
     })
 }
 

@@ -9,10 +9,12 @@ use std::{
 use signer_client::wire::{PublicKey, Root};
 
 use super::{
-    DatabaseUrl, ExportError, HighWatermark, ImportError, ImportOptions, ImportReport,
-    LowWatermark, OpenError, RecordsError, Selection, StoreError, SurveyedFile,
+    DatabaseUrl, ExportError, HighWatermark, ImportError, ImportOptions, ImportReport, Inspection,
+    LowWatermark, MoveError, MoveReport, OpenError, PostgresUrl, RecordsError, Selection,
+    StoreError, SurveyedFile,
     interchange::{export, import},
-    marker::{self, Places},
+    marker::{self, Marker, Places},
+    migration,
     store::{
         Store,
         records::Records,
@@ -122,6 +124,58 @@ impl Administration {
         enabled: bool,
     ) -> Result<(), RecordsError> {
         self.store.set_enabled(keys, enabled).await
+    }
+
+    /// Looks at Web3Signer's database and changes nothing, neither there nor here.
+    pub async fn inspect_web3signer(
+        url: &PostgresUrl,
+        network: Option<Root>,
+    ) -> Result<Inspection, MoveError> {
+        migration::inspect(url, network).await
+    }
+
+    /// Moves Web3Signer's records in here, or goes on where an earlier run stopped. At its end
+    /// Web3Signer is fenced off, and the keys that were enabled there may sign here.
+    pub async fn move_from_web3signer(
+        &mut self,
+        url: &PostgresUrl,
+        network: Option<Root>,
+    ) -> Result<MoveReport, MoveError> {
+        // As with an import: first the marker.
+        self.places.write(self.store.cluster(), &self.path)?;
+        migration::move_in(&mut self.store, url, network).await
+    }
+
+    /// Switches the keys off here and takes Web3Signer's fence away. Without `force` it is refused
+    /// when there are records here that Web3Signer does not know. Returns how many there are.
+    pub async fn give_back_to_web3signer(
+        &mut self,
+        url: &PostgresUrl,
+        force: bool,
+    ) -> Result<u64, MoveError> {
+        migration::undo(&mut self.store, url, force).await
+    }
+
+    /// Moves everything to another database of ours, or goes on where an earlier run stopped. At
+    /// its end nothing is signed here any more, the keys that were on may sign there, and the
+    /// markers in `marker_directories` name the other database.
+    pub async fn move_to(
+        &mut self,
+        target: &mut Self,
+        marker_directories: Vec<PathBuf>,
+        network: Option<Root>,
+    ) -> Result<MoveReport, MoveError> {
+        let places = target.places.with_directories(marker_directories);
+        let (from, to) = (self.store.cluster(), target.store.cluster());
+        for Marker { path, cluster } in places.read()? {
+            if cluster != from && cluster != to {
+                let marker = path.display().to_string();
+                return Err(MoveError::ForeignMarker { marker, found: cluster });
+            }
+        }
+        let report = migration::relocate(&mut self.store, &mut target.store, network).await?;
+        places.write(to, &target.path)?;
+        Ok(report)
     }
 
     /// Puts everything in order and lets go of the database.

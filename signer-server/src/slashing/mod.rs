@@ -16,6 +16,7 @@ mod error;
 pub(crate) mod interchange;
 mod lane;
 mod marker;
+mod migration;
 mod postgres_url;
 mod protection;
 mod refusal;
@@ -31,6 +32,9 @@ pub use interchange::{
     Survey, SurveyedFile,
 };
 pub use marker::{FILE_NAME as MARKER_FILE_NAME, MarkerError};
+pub use migration::{
+    Compared, Gap, Inspection, Lack, MoveError, MoveReport, Problem, Web3SignerError,
+};
 pub use postgres_url::{PostgresUrl, TlsMode};
 pub use protection::{OpenOptions, SlashingProtection};
 pub use refusal::{RecordedAttestation, RecordedBlock, Refusal};

@@ -4,6 +4,7 @@
 //! lane above decides in which order and in which batches.
 
 mod error;
+pub(crate) mod moves;
 pub(crate) mod postgres;
 pub(crate) mod records;
 pub(crate) mod sqlite;

@@ -17,6 +17,7 @@ mod columns;
 mod error;
 mod identity;
 mod kind;
+mod moves;
 mod open;
 mod partitions;
 mod register;

@@ -15,6 +15,7 @@ mod error;
 mod file;
 mod import;
 mod kind;
+mod moves;
 mod open;
 mod records;
 mod register;
