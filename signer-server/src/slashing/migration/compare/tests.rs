@@ -68,13 +68,13 @@ fn a_copy_that_would_sign_more_has_a_gap() {
     gap(|copy| copy.attestation.max = Some(epochs(6, 6)), Lack::AttestationLimit);
     gap(|copy| copy.block.floor = Some(Slot(29)), Lack::BlockLimit);
     gap(|copy| copy.block.max = None, Lack::BlockLimit);
-    gap(|copy| drop(copy.attestations.pop()), Lack::Attestation(epochs(6, 7)));
+    gap(|copy| copy.attestations.truncate(1), Lack::Attestation(epochs(6, 7)));
     gap(|copy| copy.attestations[1].source = Epoch(5), Lack::Attestation(epochs(6, 7)));
     gap(
         |copy| copy.attestations[1].signing_root = Some(Root([9; 32])),
         Lack::Attestation(epochs(6, 7)),
     );
-    gap(|copy| drop(copy.blocks.pop()), Lack::Block(Slot(40)));
+    gap(|copy| copy.blocks.truncate(1), Lack::Block(Slot(40)));
     gap(|copy| copy.blocks[1].signing_root = Some(Root([9; 32])), Lack::Block(Slot(40)));
     gap(|copy| copy.blocks[0].signing_root = Some(Root([9; 32])), Lack::Block(Slot(30)));
 }
