@@ -8,22 +8,30 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    audit::AuditOptions,
+    clock,
     config::{Config, KeysConfig, KeystorePasswords, SlashingConfig},
-    duty::{Network, NetworkError},
+    duty::{Network, NetworkClock, NetworkError},
     http::{MetricsPort, SigningPort},
     keys::{self, BulkKeystores, ConfigFiles, KeySources, Loader, Registry},
     lifecycle::{Signals, Wish},
-    listen::{self, ListenError, Listener, Shutdown},
+    listen::{self, Limits, ListenError, Listener, Shutdown},
     ports_file::PortsFile,
     reload::{ReloadError, Reloader},
     scheduler::{Bounds, Class, Scheduler},
     signing::SigningService,
-    slashing::{OpenError, OpenOptions, SlashingProtection},
+    slashing::{
+        OpenError, OpenOptions, PruningPolicy, PruningSchedule, SAFE_START_OPTION, SafeFloors,
+        SlashingProtection,
+    },
     telemetry::metrics::{Metrics, MetricsOptions},
 };
 
 /// How long running requests may take to end after the signer was told to stop.
 const DRAIN: Duration = Duration::from_secs(25);
+
+/// Most connections to the metrics port: a few collectors, and people.
+const MAX_METRICS_CONNECTIONS: usize = 64;
 
 /// Why the signer could not start.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +53,26 @@ pub enum StartError {
     /// Slashing protection can't be opened.
     #[error(transparent)]
     Slashing(#[from] OpenError),
+    /// An option needs to know the present slot, and the network does not tell when it began.
+    #[error(
+        "{option} needs the genesis time of the network, and {network} has none: add \
+         MIDSLOT_GENESIS_TIME (Unix seconds) to the network's file"
+    )]
+    GenesisTimeUnknown {
+        /// The option.
+        option: &'static str,
+        /// The network.
+        network: String,
+    },
+    /// The wall clock stands before the network's genesis.
+    #[error(
+        "{SAFE_START_OPTION}: the clock of this machine stands before the genesis of {network}; \
+         set the clock right"
+    )]
+    BeforeGenesis {
+        /// The network.
+        network: String,
+    },
     /// The signing threads can't be started.
     #[error("the signing threads can't be started: {0}")]
     Threads(#[source] std::io::Error),
@@ -124,7 +152,7 @@ impl App {
         }));
         // Taken before the slow part, so that a busy port is not found after it.
         let ports = Ports::take(&config)?;
-        let slashing = open_slashing_protection(&config, &network).await?;
+        let slashing = open_slashing_protection(&config, &network, &metrics).await?;
         let bounds = Bounds(Class::ALL.map(|class| config.scheduler.queue_bounds.of(class)));
         let threads = config.scheduler.signing_threads;
         let scheduler = Scheduler::start(threads, bounds, metrics.clone());
@@ -154,7 +182,8 @@ impl App {
             scheduler.clone(),
             slashing.clone(),
             metrics.clone(),
-        );
+        )
+        .with_slashable_generic(config.slashing.slashable_generic);
         let signing_router = SigningPort {
             signing: Arc::new(signing),
             registry,
@@ -163,7 +192,9 @@ impl App {
             audit_api: config.audit.api_enabled,
             signing_extension: config.http.signing_extension_enabled,
             max_body_bytes: config.limits.max_body_size_bytes,
+            max_body_bytes_in_flight: config.limits.max_body_bytes_in_flight,
             max_batch_keys: config.limits.max_batch_keys,
+            server_timing: config.http.server_timing_enabled,
             host_allow_list: config.http.host_allow_list.clone(),
             cors_origins: config.http.cors_origins.clone(),
             access_log: config.http.access_logs_enabled,
@@ -171,6 +202,7 @@ impl App {
         .router();
         let metrics_router = MetricsPort {
             metrics,
+            slashing: slashing.clone(),
             categories: config.metrics.categories.clone(),
             host_allow_list: config.metrics.host_allow_list.clone(),
         }
@@ -179,11 +211,15 @@ impl App {
         let idle_timeout = config.http.idle_connection_timeout;
         let address = ports.signing.address();
         let metrics_port = ports.metrics.as_ref().map(|port| port.address().port());
-        let routers = [(Some(ports.signing), signing_router), (ports.metrics, metrics_router)];
-        for (port, router) in routers {
+        let connections = listen::affordable_connections(config.limits.max_connections);
+        let routers = [
+            (Some(ports.signing), signing_router, connections),
+            (ports.metrics, metrics_router, MAX_METRICS_CONNECTIONS),
+        ];
+        for (port, router, connections) in routers {
             if let Some(port) = port {
-                let open = port.open()?;
-                tasks.spawn(listen::serve(open, router, idle_timeout, shutdown.clone()));
+                let limits = Limits { connections, idle_timeout };
+                tasks.spawn(listen::serve(port.open()?, router, limits, shutdown.clone()));
             }
         }
         let ports_file = config
@@ -245,7 +281,8 @@ impl Ports {
 async fn open_slashing_protection(
     config: &Config,
     network: &Network,
-) -> Result<SlashingProtection, OpenError> {
+    metrics: &Arc<Metrics>,
+) -> Result<SlashingProtection, StartError> {
     let SlashingConfig {
         enabled,
         database,
@@ -253,24 +290,57 @@ async fn open_slashing_protection(
         accept_new_database,
         health_check_interval,
         health_check_timeout,
+        pruning,
+        safe_start,
+        refuse_far_future,
         ..
     } = &config.slashing;
     let Some(database) = database else {
         tracing::warn!("no audit is kept: there is no --data-path and no database");
         return Ok(SlashingProtection::disabled());
     };
-    SlashingProtection::open(OpenOptions {
+    let clock = |option| {
+        let unknown = || StartError::GenesisTimeUnknown { option, network: network.name.clone() };
+        NetworkClock::of(network).ok_or_else(unknown)
+    };
+    let protection = SlashingProtection::open(OpenOptions {
+        safe_start: safe_start
+            .then(|| safe_floors(clock(SAFE_START_OPTION)?, network))
+            .transpose()?,
+        far_future_guard: refuse_far_future.then(|| clock("--refuse-far-future")).transpose()?,
         network_genesis_validators_root: network.genesis_validators_root,
         marker_directories: config.marker_directories(),
         postgres: postgres.clone(),
         accept_new_database: *accept_new_database,
         health_check_interval: *health_check_interval,
         health_check_timeout: *health_check_timeout,
+        pruning: pruning.enabled.then_some(PruningSchedule {
+            policy: PruningPolicy {
+                epochs_to_keep: pruning.epochs_to_keep,
+                slots_per_epoch: pruning.slots_per_epoch,
+            },
+            interval: pruning.interval,
+            at_start: pruning.at_boot,
+        }),
         enabled: *enabled,
         instance: instance_name(),
+        audit: AuditOptions {
+            durability: config.audit.durability,
+            retention: config.audit.retention,
+            metrics: Some(metrics.clone()),
+            ..AuditOptions::default()
+        },
         ..OpenOptions::new(database.clone())
     })
-    .await
+    .await?;
+    Ok(protection)
+}
+
+/// The floors of a safe start now.
+fn safe_floors(clock: NetworkClock, network: &Network) -> Result<SafeFloors, StartError> {
+    let now_unix_ms = clock::now_unix_micros().max(0).cast_unsigned() / 1000;
+    SafeFloors::at(clock, now_unix_ms)
+        .ok_or_else(|| StartError::BeforeGenesis { network: network.name.clone() })
 }
 
 /// Name of this signer in the audit: the host's name.

@@ -5,7 +5,7 @@ use std::{io::Write as _, process::ExitCode};
 use anyhow::{Context as _, Result};
 use signer_server::{
     app, cli,
-    config::{self, Command, Config, Invocation},
+    config::{self, AuditQuery, Command, Config, Invocation},
     hardening,
     telemetry::logs::{self, LogOutput},
 };
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Import { .. } => "The import failed",
         Command::WatermarkRepair(_) => "The watermarks were not changed",
         Command::Migrate(_) => "The move did not come to its end",
+        Command::Audit(_) => "The audit can't be shown",
     };
     match run(invocation) {
         Ok(()) => ExitCode::SUCCESS,
@@ -35,6 +36,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The output is for programs, too: nothing but rows goes to it.
+fn show_audit(query: &AuditQuery, config: &Config) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime can't be started")?;
+    let database = config.slashing.database.as_ref();
+    Ok(runtime.block_on(cli::audit::run(query, database, std::io::stdout()))?)
 }
 
 fn run(invocation: Invocation) -> Result<()> {
@@ -51,6 +62,7 @@ fn run(invocation: Invocation) -> Result<()> {
     hardening::forbid_core_dumps();
     match command {
         Command::Sign => serve(config),
+        Command::Audit(query) => show_audit(&query, &config),
         Command::Export { to, keys } => Ok(cli::export::run(&config, &to, keys.as_deref())?),
         Command::Import { from, allow_partial } => {
             Ok(cli::import::run(&config, &from, allow_partial)?)

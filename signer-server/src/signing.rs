@@ -1,6 +1,8 @@
 //! The way of one signing request, from its body to a signature that may leave.
 
 mod batch;
+mod spans;
+mod timings;
 
 use std::{
     sync::Arc,
@@ -9,13 +11,17 @@ use std::{
 
 use signer_client::wire::{PublicKey, Signature};
 use tokio::task::block_in_place;
+use tracing::Instrument;
 
-pub use self::batch::{BatchError, BatchItem};
+pub use self::{
+    batch::{BatchError, BatchItem},
+    timings::Timings,
+};
 use crate::{
-    audit::{self, Outcome, Ticket},
+    audit::{self, NotDurable, Outcome, Ticket},
     bls::{PointCache, Sealed, WrongClearance},
     clock,
-    duty::{self, Duty, DutyFailure, DutyType, Network},
+    duty::{self, Duty, DutyFailure, DutyType, Network, SlashableGeneric},
     keys::{LoadedKey, Registry, parse_identifier},
     scheduler::{
         Class, Lost, Overloaded, Scheduler,
@@ -80,6 +86,9 @@ pub enum SignError {
     /// The clearance was for something else.
     #[error(transparent)]
     WrongClearance(#[from] WrongClearance),
+    /// The signature was made, and may not leave without its audit row.
+    #[error(transparent)]
+    NotAudited(#[from] NotDurable),
 }
 
 /// A signature with what the request was found to be.
@@ -91,6 +100,7 @@ struct Signed {
 /// Signs. Everything that a request meets after HTTP.
 pub struct SigningService {
     network: Network,
+    slashable_generic: SlashableGeneric,
     clock: Option<SlotClock>,
     registry: Arc<Registry>,
     scheduler: Arc<Scheduler>,
@@ -113,7 +123,26 @@ impl SigningService {
         let clock = SlotClock::of(&network);
         let points =
             Arc::new(PointCache::new(POINT_CACHE_ROOTS).with_metrics(Arc::clone(&metrics)));
-        Self { network, clock, registry, scheduler, points, slashing, audit, metrics }
+        let slashable_generic = SlashableGeneric::default();
+        Self {
+            network,
+            slashable_generic,
+            clock,
+            registry,
+            scheduler,
+            points,
+            slashing,
+            audit,
+            metrics,
+        }
+    }
+
+    /// Says what becomes of `GENERIC` requests for blocks and attestations; without it they are
+    /// refused.
+    #[must_use]
+    pub fn with_slashable_generic(mut self, slashable_generic: SlashableGeneric) -> Self {
+        self.slashable_generic = slashable_generic;
+        self
     }
 
     /// Answers one request to the sign endpoint and leaves its audit row.
@@ -121,7 +150,8 @@ impl SigningService {
     /// The order of the checks decides which error a client sees, and is Web3Signer's: the body
     /// and its root, then the key, then slashing protection.
     ///
-    /// The client may shorten the time that its request may wait by `limit`.
+    /// The client may shorten the time that its request may wait by `limit`. Where the time went is
+    /// added to `timings`, whatever the answer.
     ///
     /// # Errors
     /// Whatever keeps the signature from leaving.
@@ -131,6 +161,19 @@ impl SigningService {
         identifier: &str,
         body: &[u8],
         limit: Option<Duration>,
+        timings: &mut Timings,
+    ) -> Result<Signature, SignError> {
+        let signed = self.sign_one(client, identifier, body, limit, timings);
+        signed.instrument(spans::request()).await
+    }
+
+    async fn sign_one(
+        &self,
+        client: audit::Client,
+        identifier: &str,
+        body: &[u8],
+        limit: Option<Duration>,
+        timings: &mut Timings,
     ) -> Result<Signature, SignError> {
         let arrival = Arrival::now(limit);
         let mut timer = self.timer(arrival);
@@ -145,6 +188,7 @@ impl SigningService {
         let result = match classified {
             Ok(duty) => {
                 ticket.describe(&duty);
+                spans::describe(&duty);
                 let deadline = arrival.at + self.lifetime(&duty, arrival.limit);
                 self.sign_duty(identifier, &duty, deadline, &mut ticket).await
             }
@@ -153,15 +197,22 @@ impl SigningService {
                 Err(error)
             }
         };
-        Self::close(ticket, timer, result)
+        timings.include(ticket.timings());
+        Self::close(ticket, timer, result).await
     }
 
     /// Refuses a request to the sign endpoint that could not be read as far as its body. It leaves
     /// its audit row, too.
-    pub fn refuse_unread(&self, client: audit::Client, identifier: &str, reason: &str) {
+    pub fn refuse_unread(
+        &self,
+        client: audit::Client,
+        identifier: &str,
+        outcome: Outcome,
+        reason: &str,
+    ) {
         let timer = self.timer(Arrival::now(None));
-        self.audit.begin(client, identifier).finish(Outcome::Malformed, Some(reason.to_owned()));
-        timer.finish(Outcome::Malformed);
+        self.audit.begin(client, identifier).finish(outcome, Some(reason.to_owned()));
+        timer.finish(outcome);
     }
 
     fn timer(&self, arrival: Arrival) -> RequestTimer {
@@ -169,7 +220,7 @@ impl SigningService {
     }
 
     fn classify(&self, body: &[u8]) -> Result<Duty, SignError> {
-        let classify = || duty::classify(body, &self.network);
+        let classify = || duty::classify_with(body, &self.network, self.slashable_generic);
         // A payload envelope of many megabytes takes a tenth of a second to read and hash: the
         // other requests of this thread move to another one meanwhile.
         let duty = if body.len() > LONG_BODY_BYTES { block_in_place(classify) } else { classify() };
@@ -194,14 +245,16 @@ impl SigningService {
         let key = self.key(identifier)?;
         let public_key = key.public_key();
         ticket.name_key(&public_key);
+        spans::name_key(&public_key);
         let class = duty.duty_type.class();
         ticket.wait_for_room(class).await;
         let admission = self.scheduler.admit(class, 1, deadline)?;
         let signing_root = duty.signing_root;
         // The signature is made while the record is being written, and stays sealed until then.
         let points = Arc::clone(&self.points);
-        let pending = admission
-            .run(move || Sealed::sign(key.secret_key(), &points, public_key, signing_root));
+        let pending = admission.run(spans::job(move || {
+            Sealed::sign(key.secret_key(), &points, public_key, signing_root)
+        }));
         let cleared = self.clear(&public_key, duty, ticket).await?;
         let completed = pending.finished().await?;
         ticket.waited_in_queue(completed.queued);
@@ -231,7 +284,8 @@ impl SigningService {
         ticket: &mut Ticket,
     ) -> Result<Cleared, NotCleared> {
         let asked = Instant::now();
-        let verdict = self.slashing.clear(public_key, duty, ticket).await;
+        let verdict = self.slashing.clear(public_key, duty, ticket);
+        let verdict = verdict.instrument(spans::slashing(duty)).await;
         match duty.protection {
             duty::Protection::Unprotected => {}
             duty::Protection::Block { .. } => {
@@ -244,27 +298,48 @@ impl SigningService {
         verdict
     }
 
-    fn close(
+    /// Ends a request: its audit row, its metrics, its log line. A signature leaves only from here.
+    async fn close(
         ticket: Ticket,
         timer: RequestTimer,
         result: Result<Signed, SignError>,
     ) -> Result<Signature, SignError> {
-        let (outcome, reason) = match &result {
-            Ok(signed) if signed.is_repeat => (Outcome::Repeated, None),
-            Ok(_) => (Outcome::Signed, None),
-            Err(error) => (outcome_of(error), Some(error.to_string())),
-        };
-        if matches!(outcome, Outcome::Failed | Outcome::Refused) {
-            let key = ticket.key().map(|key| key.to_string());
-            if outcome == Outcome::Failed {
-                tracing::error!(key, reason, "a signing request failed");
-            } else {
-                tracing::warn!(key, reason, "slashing protection refused a request");
+        let key = ticket.key();
+        let (outcome, result) = Self::write_down(ticket, result).await;
+        if let Err(error) = &result {
+            let key = key.map(|key| key.to_string());
+            match outcome {
+                Outcome::Failed => {
+                    tracing::error!(key, reason = %error, "a signing request failed");
+                }
+                Outcome::Refused => {
+                    tracing::warn!(key, reason = %error, "slashing protection refused a request");
+                }
+                _ => {}
             }
         }
         timer.finish(outcome);
-        ticket.finish(outcome, reason);
-        result.map(|signed| signed.signature)
+        result
+    }
+
+    /// Leaves the audit row and says how the request ended at last.
+    async fn write_down(
+        ticket: Ticket,
+        result: Result<Signed, SignError>,
+    ) -> (Outcome, Result<Signature, SignError>) {
+        let (outcome, signature) = match result {
+            Ok(Signed { signature, is_repeat: true }) => (Outcome::Repeated, signature),
+            Ok(Signed { signature, is_repeat: false }) => (Outcome::Signed, signature),
+            Err(error) => {
+                let outcome = outcome_of(&error);
+                ticket.finish(outcome, Some(error.to_string()));
+                return (outcome, Err(error));
+            }
+        };
+        match ticket.release(outcome).await {
+            Ok(()) => (outcome, Ok(signature)),
+            Err(error) => (Outcome::Failed, Err(error.into())),
+        }
     }
 
     /// Signs a text as it came, for the extension endpoint: not a signing root, so nothing on the
@@ -279,12 +354,15 @@ impl SigningService {
         text: &[u8],
     ) -> Result<Signature, SignError> {
         let mut ticket = self.audit.begin(client, identifier);
-        let result = self.sign_text_with(identifier, text, &mut ticket).await;
-        match &result {
-            Ok(_) => ticket.finish(Outcome::Signed, None),
-            Err(error) => ticket.finish(outcome_of(error), Some(error.to_string())),
-        }
-        result
+        let signature = self.sign_text_with(identifier, text, &mut ticket).await;
+        let result = signature.map(|signature| Signed { signature, is_repeat: false });
+        Self::write_down(ticket, result).await.1
+    }
+
+    /// Refuses a request to the extension endpoint whose text is not signed. It leaves its audit
+    /// row, too.
+    pub fn refuse_text(&self, client: audit::Client, identifier: &str, reason: &str) {
+        self.audit.begin(client, identifier).finish(Outcome::Malformed, Some(reason.to_owned()));
     }
 
     async fn sign_text_with(
@@ -318,6 +396,7 @@ fn outcome_of(error: &SignError) -> Outcome {
         SignError::NotCleared(NotCleared::Refused(_)) => Outcome::Refused,
         SignError::NotCleared(_)
         | SignError::Lost(Lost::Unfinished)
-        | SignError::WrongClearance(_) => Outcome::Failed,
+        | SignError::WrongClearance(_)
+        | SignError::NotAudited(_) => Outcome::Failed,
     }
 }

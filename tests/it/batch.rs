@@ -45,6 +45,7 @@ async fn signatures_are_those_of_single_requests_in_the_order_of_the_keys() {
         "RANDAO_REVEAL",
         "SYNC_COMMITTEE_MESSAGE",
         "SYNC_COMMITTEE_SELECTION_PROOF",
+        "GENERIC",
     ];
     for request in all {
         let duty_type = request["type"].as_str().unwrap();
@@ -117,12 +118,38 @@ async fn batches_that_are_no_batches_are_400_and_say_why() {
 }
 
 #[tokio::test]
+async fn a_batch_of_a_type_that_is_not_allowed_records_nothing() {
+    let signer = signer(2).await;
+    let answer = batch(&signer, &keys(0..2), &requests::block(7_000, 1)).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(answer.text().contains("BLOCK_V2"), "{}", answer.text());
+    for (index, body_byte) in [(0, 2), (1, 3)] {
+        let block = requests::block(7_000, body_byte);
+        signer.client.sign(&key_files::public_key(index), &block).await.unwrap().signature();
+    }
+}
+
+#[tokio::test]
+async fn one_key_among_thousands_of_unknown_ones_is_signed() {
+    let signer = signer(1).await;
+    let mut identifiers: Vec<_> =
+        (0..5_000_u32).map(|number| format!("0x{}{number:08x}", "ab".repeat(44))).collect();
+    identifiers[4_321] = key_files::public_key(0);
+    let answer = batch(&signer, &identifiers, &requests::attestation(5, 6, 1)).await;
+    let codes = codes(&answer);
+    assert_eq!(codes.iter().position(|code| *code == 200), Some(4_321));
+    assert_eq!(codes.iter().filter(|code| **code == 404).count(), 4_999);
+}
+
+#[tokio::test]
 async fn a_hundred_thousand_keys_are_413_and_the_limit_is_an_option() {
     let signer = signer(1).await;
     let many: Vec<_> =
         (0..100_000_u32).map(|number| format!("0x{}{number:08x}", "ab".repeat(44))).collect();
     let answer = batch(&signer, &many, &requests::aggregation_slot(7)).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{}", answer.text());
+    let answer = batch(&signer, &keys(0..1), &requests::aggregation_slot(7)).await;
+    assert_eq!(codes(&answer), [200], "the next one is served");
     let few = SignerOptions::with_interop_keys(3).root("--batch-max-keys=2").start().await.unwrap();
     let answer = batch(&few, &keys(0..3), &requests::aggregation_slot(7)).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);

@@ -185,7 +185,8 @@ async fn vote_after_the_database_was_deleted_is_not_signed() {
 
 #[tokio::test]
 async fn older_copy_in_place_of_the_database_is_not_used() {
-    let (_, options) = options(2).start().await.unwrap().stop().await.unwrap();
+    let options = options(2).root("--metrics-enabled");
+    let (_, options) = options.start().await.unwrap().stop().await.unwrap();
     let database = database(&options);
     let copy = options.folder.path().join("backup.sqlite");
     fs::copy(&database, &copy).unwrap();
@@ -194,8 +195,40 @@ async fn older_copy_in_place_of_the_database_is_not_used() {
     fs::rename(&copy, &database).unwrap();
     assert_ne!(status(&signer, 0, &requests::attestation(99, 100, 2)).await, OK);
     until_health(&signer.client, "DOWN").await;
-    assert_eq!(status(&signer, 0, &requests::attestation(99, 100, 2)).await, FAILED);
+    assert_halted(&signer, "the database file was removed or replaced while in use").await;
     assert_only_unprotected_duties_go_on(&signer, 101).await;
+
+    // The way out: the database that knows everything is lost, so nothing before now is signed.
+    let (code, mut options) = signer.stop().await.unwrap();
+    assert_eq!(code, Some(0), "{}", options.log());
+    let ended = options.run_to_end().await.unwrap();
+    assert_eq!(ended.code, Some(1), "{}", ended.output);
+    assert!(ended.output.contains("older copy"), "{}", ended.output);
+    options.eth2.push("--safe-start".to_owned());
+    let signer = options.start().await.unwrap();
+    until_health(&signer.client, "UP").await;
+    assert_eq!(status(&signer, 0, &requests::attestation(99, 100, 2)).await, REFUSED);
+    let epoch = requests::current_slot() / requests::SLOTS_PER_EPOCH + 1;
+    signature(&signer, 0, &requests::attestation(epoch, epoch + 1, 1)).await;
+}
+
+/// Demands that the health, the metrics, the log and the answers say that protection has halted.
+async fn assert_halted(signer: &Signer, reason: &str) {
+    let health = signer.client.get("/healthcheck").await.unwrap().json();
+    let check = &health["checks"][1];
+    assert_eq!(check["data"], serde_json::json!({ "state": "halted", "reason": reason }));
+    let key = key_files::public_key(0);
+    let answer = signer.client.sign(&key, &requests::attestation(99, 100, 2)).await.unwrap();
+    assert_eq!(answer.status, FAILED);
+    assert!(answer.text().contains(reason), "{}", answer.text());
+    let metrics = HttpClient::new(signer.metrics.expect("a metrics port"));
+    let page = metrics.get("/metrics").await.unwrap();
+    let page = page.text();
+    for line in ["{state=\"running\"} 0", "{state=\"unavailable\"} 0", "{state=\"halted\"} 1"] {
+        let line = format!("midslot_slashing_protection_state{line}");
+        assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
+    }
+    assert!(signer.options.log().contains("HALTED"), "{}", signer.options.log());
 }
 
 #[tokio::test]

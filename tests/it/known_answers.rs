@@ -24,6 +24,7 @@ async fn check(file_name: &str) {
     for (network, cases) in by_network {
         let signer = SignerOptions::with_interop_keys(1)
             .eth2("--slashing-protection-enabled=false")
+            .eth2("--allow-generic-slashable-domains=true")
             .eth2(format!("--network={}", fixtures::network_option(network)))
             .start()
             .await
@@ -87,6 +88,7 @@ one_test_per_file! {
     deposit
     execution_payload_bid
     execution_payload_envelope
+    generic
     payload_attestation_message
     proposer_preferences
     randao_reveal

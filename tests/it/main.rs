@@ -3,27 +3,35 @@
 
 #![expect(clippy::unwrap_used, reason = "an unwrap that fails fails its test, as it should")]
 
+mod audit;
 mod bad_input;
 mod batch;
 mod client_shapes;
 mod connections;
 mod content_negotiation;
 mod database_faults;
+mod deploy;
+mod generic;
 mod health;
 mod interchange;
 mod interchange_commands;
+mod key_loading_priority;
 mod keys;
 mod known_answers;
 mod openapi;
 mod options;
 mod order_of_checks;
+mod overload;
 mod postgres;
 mod postgres_harness;
 mod priority;
 mod reload;
 mod restart;
+mod server_timing;
 mod shutdown;
 mod slashing;
+mod spans;
 mod start;
 mod tolerance;
+mod upkeep;
 mod web3signer_schema;

@@ -1,4 +1,4 @@
-//! Blocks come first, overload is answered, and nothing is lost: over real HTTP.
+//! Blocks come first and nothing is lost: over real HTTP.
 
 use std::time::{Duration, Instant};
 
@@ -6,19 +6,6 @@ use http::{Method, StatusCode};
 use midslot_tests::{HttpClient, Signer, SignerOptions, key_files, requests};
 use serde_json::json;
 use tokio::task::JoinSet;
-
-/// Sends distinct selection proofs, all at once.
-fn flood(signer: &Signer, count: u64) -> JoinSet<StatusCode> {
-    let mut requests_in_flight = JoinSet::new();
-    for number in 0..count {
-        let client = signer.client.clone();
-        requests_in_flight.spawn(async move {
-            let body = requests::aggregation_slot(requests::SLOT + number);
-            client.sign(&key_files::public_key(0), &body).await.unwrap().status
-        });
-    }
-    requests_in_flight
-}
 
 /// The number of proofs that wait for a signing thread.
 async fn queued_proofs(signer: &Signer) -> usize {
@@ -69,30 +56,6 @@ async fn blocks_overtake_five_thousand_queued_proofs() {
         assert_eq!(items.len(), identifiers.len());
         assert!(items.iter().all(|item| item.get("signature").is_some()), "every proof is signed");
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_times_the_bound_at_once_gets_definite_answers_and_recovers() {
-    let signer = SignerOptions::with_interop_keys(1)
-        .root("--signing-threads=1")
-        .root("--queue-bound-selection-proof=50")
-        .start()
-        .await
-        .unwrap();
-    let mut proofs = flood(&signer, 500);
-    let (mut made, mut shed) = (0, 0);
-    while let Some(status) = proofs.join_next().await {
-        match status.unwrap() {
-            StatusCode::OK => made += 1,
-            StatusCode::INTERNAL_SERVER_ERROR => shed += 1,
-            other => panic!("an answer with status {other}"),
-        }
-    }
-    assert_eq!(made + shed, 500);
-    assert!(made >= 50 && shed > 0, "{made} signed, {shed} shed");
-    let body = requests::aggregation_slot(1);
-    let answer = signer.client.sign(&key_files::public_key(0), &body).await.unwrap();
-    assert_eq!(answer.status, StatusCode::OK, "recovers at once");
 }
 
 #[tokio::test]

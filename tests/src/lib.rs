@@ -7,6 +7,7 @@ pub mod interchange_case;
 pub mod interchange_file;
 pub mod key_files;
 pub mod postgres;
+pub mod process;
 pub mod raw_http;
 pub mod requests;
 pub mod signer;

@@ -274,7 +274,19 @@ pub fn one_of_every_type(public_key: &str) -> Vec<Value> {
                 "data": { "data": "0x6d6964736c6f74", "slot": SLOT.to_string() },
             },
         }),
+        generic(0x73),
     ]
+}
+
+/// `GENERIC`: the root that repeats `root_byte`, under a domain of no type that the chain uses.
+pub fn generic(root_byte: u8) -> Value {
+    json!({
+        "type": "GENERIC",
+        "signing_data": {
+            "object_root": root(root_byte),
+            "domain": const_hex::encode_prefixed([[0x6d, 0x73, 0, 1], [0x74; 4]].concat().repeat(4)),
+        },
+    })
 }
 
 fn execution_payload_bid() -> Value {

@@ -50,6 +50,17 @@ pub struct BeaconBlockHeader {
     pub body_root: Root,
 }
 
+/// An object known by its root alone, with what it is signed for (consensus-specs, phase0
+/// `SigningData`); its hash tree root is the signing root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssz", derive(libssz_derive::HashTreeRoot))]
+pub struct SigningData {
+    /// Hash tree root of the object.
+    pub object_root: Root,
+    /// Domain: 4 bytes of type, 28 bytes of the root of fork version and chain.
+    pub domain: Root,
+}
+
 /// The slot that an attestation aggregator is selected for; its SSZ form is the slot alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ssz", derive(libssz_derive::HashTreeRoot), ssz(transparent))]

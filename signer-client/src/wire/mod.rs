@@ -24,8 +24,8 @@ pub use block::{BeaconBlock, BeaconBlockBody, BlockV2};
 pub use collections::{Bitlist, Bitvector, ByteList, HexBytes, List, ProgressiveList};
 pub use containers::{
     AggregationSlot, AttestationData, BeaconBlockHeader, Checkpoint, Deposit, DepositMessage,
-    RandaoReveal, SyncAggregatorSelectionData, SyncCommitteeMessage, ValidatorRegistration,
-    VoluntaryExit,
+    RandaoReveal, SigningData, SyncAggregatorSelectionData, SyncCommitteeMessage,
+    ValidatorRegistration, VoluntaryExit,
 };
 pub use fork::{Fork, ForkInfo, ForkVersions, UnknownFork};
 pub use gloas::{

@@ -10,8 +10,8 @@ use super::{
     aggregate::{AggregateAndProof, ContributionAndProof},
     block::{BeaconBlock, BlockV2},
     containers::{
-        AggregationSlot, AttestationData, Deposit, RandaoReveal, SyncAggregatorSelectionData,
-        SyncCommitteeMessage, ValidatorRegistration, VoluntaryExit,
+        AggregationSlot, AttestationData, Deposit, RandaoReveal, SigningData,
+        SyncAggregatorSelectionData, SyncCommitteeMessage, ValidatorRegistration, VoluntaryExit,
     },
     fork::{Fork, ForkInfo},
     gloas::{
@@ -24,8 +24,8 @@ use super::{
 /// The body of `POST /api/v1/eth2/sign/{identifier}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignRequest {
-    /// Chain and fork; needed by all but `DEPOSIT`, `VALIDATOR_REGISTRATION` and
-    /// `BUILDER_REQUEST_AUTH`, which must not have it.
+    /// Chain and fork; needed by all but `DEPOSIT`, `VALIDATOR_REGISTRATION`,
+    /// `BUILDER_REQUEST_AUTH` and `GENERIC`, which do without it.
     pub fork_info: Option<ForkInfo>,
     /// The root that the client computed; the signer refuses when its own differs.
     pub signing_root: Option<Root>,
@@ -121,6 +121,8 @@ payloads! {
     /// A proposer's proof of identity to a builder (Gloas).
     BuilderRequestAuth(Versioned<BuilderRequestAuth>) =
         "BUILDER_REQUEST_AUTH", "builder_request_auth";
+    /// Any object, by its root and its domain.
+    Generic(SigningData) = "GENERIC", "signing_data";
 }
 
 impl Serialize for SignRequest {

@@ -10,9 +10,9 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
-use super::{Client, Entry, Ids, Ticket};
+use super::{AuditOptions, Client, Durability, Entry, Ids, Ticket};
 use crate::scheduler::Class;
 
 /// Longest time a row waits in the buffer while the database is there and not busy with blocks
@@ -71,13 +71,15 @@ pub struct Room(pub(super) Option<OwnedSemaphorePermit>);
 #[derive(Debug)]
 pub(crate) struct Buffer {
     instance: Arc<str>,
+    options: AuditOptions,
     ids: Ids,
     rows: Mutex<Rows>,
     room_per_class: usize,
     aggregates: Arc<Semaphore>,
     selection_proofs: Arc<Semaphore>,
     background: Arc<Semaphore>,
-    /// Wakes the database task: the first row came, or a full batch is there.
+    /// Wakes the database task: the first row came, one that somebody waits for, or a full batch is
+    /// there.
     changed: Notify,
     /// Whether rows are being written.
     available: watch::Sender<bool>,
@@ -87,8 +89,13 @@ pub(crate) struct Buffer {
 #[derive(Debug)]
 struct Rows {
     waiting: VecDeque<Row>,
+    /// How many of them somebody waits for.
+    urgent: usize,
     destination: Destination,
 }
+
+/// Told when a row is durable; dropped when nobody knows whether it ever will be.
+pub(super) type WhenDurable = oneshot::Sender<()>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Destination {
@@ -104,29 +111,59 @@ enum Destination {
 pub(crate) struct Row {
     pub(crate) entry: Box<Entry>,
     _room: Option<OwnedSemaphorePermit>,
+    when_durable: Option<WhenDurable>,
+}
+
+impl Row {
+    /// Tells whoever waits for it that the row is durable.
+    fn tell_durable(self) {
+        if let Some(when_durable) = self.when_durable {
+            // Whoever waited may have gone away.
+            let _ = when_durable.send(());
+        }
+    }
 }
 
 impl Buffer {
     /// A buffer for a database whose rows get these ids.
+    pub(crate) fn open(instance: &str, ids: impl Into<Ids>, options: AuditOptions) -> Arc<Self> {
+        Self::with_room(instance, ids.into(), ROOM_PER_CLASS, Destination::Database, options)
+    }
+
+    /// The same with the default options.
+    #[cfg(test)]
     pub(crate) fn new(instance: &str, ids: impl Into<Ids>) -> Arc<Self> {
-        Self::with_room(instance, ids.into(), ROOM_PER_CLASS, Destination::Database)
+        Self::open(instance, ids, AuditOptions::default())
     }
 
     /// A buffer that forgets every row at once.
     pub(crate) fn discarding() -> Arc<Self> {
-        Self::with_room("", 1.into(), ROOM_PER_CLASS, Destination::Nowhere)
+        Self::with_room("", 1.into(), ROOM_PER_CLASS, Destination::Nowhere, AuditOptions::default())
     }
 
     #[cfg(test)]
     pub(super) fn with_small_room(next_id: i64, room: usize) -> Arc<Self> {
-        Self::with_room("test", next_id.into(), room, Destination::Database)
+        Self::with_room(
+            "test",
+            next_id.into(),
+            room,
+            Destination::Database,
+            AuditOptions::default(),
+        )
     }
 
-    fn with_room(instance: &str, ids: Ids, room: usize, destination: Destination) -> Arc<Self> {
+    fn with_room(
+        instance: &str,
+        ids: Ids,
+        room: usize,
+        destination: Destination,
+        options: AuditOptions,
+    ) -> Arc<Self> {
         Arc::new(Self {
             instance: instance.into(),
+            options,
             ids,
-            rows: Mutex::new(Rows { waiting: VecDeque::new(), destination }),
+            rows: Mutex::new(Rows { waiting: VecDeque::new(), urgent: 0, destination }),
             room_per_class: room,
             aggregates: Arc::new(Semaphore::new(room)),
             selection_proofs: Arc::new(Semaphore::new(room)),
@@ -162,14 +199,33 @@ impl Buffer {
         }
     }
 
-    pub(super) fn push(&self, entry: Box<Entry>, room: Option<OwnedSemaphorePermit>) {
-        let waiting = {
+    pub(crate) fn options(&self) -> &AuditOptions {
+        &self.options
+    }
+
+    /// Whether every signature waits for its row.
+    pub(super) fn is_strict(&self) -> bool {
+        self.options.durability == Durability::Strict
+    }
+
+    /// Takes a finished row. `when_durable` is dropped at once when the row can't be written now.
+    pub(super) fn push(
+        &self,
+        entry: Box<Entry>,
+        room: Option<OwnedSemaphorePermit>,
+        when_durable: Option<WhenDurable>,
+    ) {
+        let (waiting, is_urgent) = {
             let mut rows = self.rows.lock();
             match rows.destination {
                 Destination::Nowhere => return,
                 Destination::Database if rows.waiting.len() < HARD_LIMIT => {
-                    rows.waiting.push_back(Row { entry, _room: room });
-                    rows.waiting.len()
+                    let when_durable = when_durable.filter(|_| *self.available.borrow());
+                    let is_urgent = when_durable.is_some();
+                    rows.urgent += usize::from(is_urgent);
+                    rows.waiting.push_back(Row { entry, _room: room, when_durable });
+                    self.show_waiting(&rows);
+                    (rows.waiting.len(), is_urgent)
                 }
                 Destination::Database | Destination::Closed => {
                     drop(rows);
@@ -178,7 +234,7 @@ impl Buffer {
                 }
             }
         };
-        if waiting == 1 || waiting == WRITE_BATCH {
+        if waiting == 1 || waiting == WRITE_BATCH || is_urgent {
             self.changed.notify_one();
         }
     }
@@ -187,14 +243,38 @@ impl Buffer {
     pub(crate) fn take(&self) -> Vec<Row> {
         let mut rows = self.rows.lock();
         let count = rows.waiting.len().min(WRITE_BATCH);
-        rows.waiting.drain(..count).collect()
+        let taken: Vec<Row> = rows.waiting.drain(..count).collect();
+        rows.urgent -= taken.iter().filter(|row| row.when_durable.is_some()).count();
+        self.show_waiting(&rows);
+        taken
     }
 
-    /// Gives rows back that could not be written.
+    /// Gives rows back that could not be written, in the order in which they were taken. Whoever
+    /// waits for one of them is told.
     pub(crate) fn put_back(&self, unwritten: Vec<Row>) {
         let mut rows = self.rows.lock();
         for row in unwritten.into_iter().rev() {
-            rows.waiting.push_front(row);
+            rows.waiting.push_front(Row { when_durable: None, ..row });
+        }
+        self.show_waiting(&rows);
+    }
+
+    /// These rows are durable; their transaction `took` this long.
+    pub(crate) fn written(&self, rows: Vec<Row>, took: Duration) {
+        if let Some(metrics) = &self.options.metrics {
+            metrics.audit_rows_written(rows.len(), took);
+        }
+        rows.into_iter().for_each(Row::tell_durable);
+    }
+
+    /// Whether somebody waits for one of the rows.
+    pub(crate) fn has_urgent(&self) -> bool {
+        self.rows.lock().urgent > 0
+    }
+
+    fn show_waiting(&self, rows: &Rows) {
+        if let Some(metrics) = &self.options.metrics {
+            metrics.audit_rows_buffered(rows.waiting.len());
         }
     }
 
@@ -207,9 +287,16 @@ impl Buffer {
         self.changed.notified().await;
     }
 
-    /// Says whether rows are being written. While they are not, nobody waits for room.
+    /// Says whether rows are being written. While they are not, nobody waits for room or for a
+    /// row.
     pub(crate) fn set_available(&self, available: bool) {
+        // Before the lock: a row that is pushed from now on waits for nothing.
         self.available.send_replace(available);
+        if !available {
+            let mut rows = self.rows.lock();
+            rows.urgent = 0;
+            rows.waiting.iter_mut().for_each(|row| row.when_durable = None);
+        }
     }
 
     /// Takes no more rows; those still here and those to come count as lost.
@@ -218,7 +305,9 @@ impl Buffer {
         let unwritten = {
             let mut rows = self.rows.lock();
             rows.destination = Destination::Closed;
-            std::mem::take(&mut rows.waiting).len()
+            let unwritten = std::mem::take(&mut rows.waiting).len();
+            self.show_waiting(&rows);
+            unwritten
         };
         self.count_lost(unwritten as u64);
     }
@@ -227,6 +316,9 @@ impl Buffer {
     pub(crate) fn count_lost(&self, count: u64) {
         if count == 0 {
             return;
+        }
+        if let Some(metrics) = &self.options.metrics {
+            metrics.audit_rows_lost(count);
         }
         let before = self.lost.fetch_add(count, Ordering::Relaxed);
         let after = before + count;

@@ -78,6 +78,15 @@ pub struct Client {
     pub fingerprint: Option<Arc<str>>,
 }
 
+impl Client {
+    /// Whether this is its address, its name or, in any case, its fingerprint.
+    pub fn is_called(&self, text: &str) -> bool {
+        self.address.is_some_and(|address| address.to_string() == text)
+            || self.name.as_deref() == Some(text)
+            || self.fingerprint.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(text))
+    }
+}
+
 /// One signing request and its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {

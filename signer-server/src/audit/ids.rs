@@ -29,6 +29,11 @@ impl Ids {
         Self { last: AtomicI64::new(0), instance: Some(instance) }
     }
 
+    /// Lowest id from the clock that a request which arrives at this time can get.
+    pub(crate) const fn first_at(micros: i64) -> i64 {
+        micros.saturating_mul(1 << INSTANCE_BITS)
+    }
+
     pub(super) fn next(&self) -> i64 {
         match self.instance {
             None => self.last.fetch_add(1, Ordering::Relaxed) + 1,

@@ -11,6 +11,8 @@
 //!   [`UNCONFIRMED`] until the end of the ticket completes it with the real outcome and timings.
 //! - Everything else: in a buffer that is written in batches, at the latest after
 //!   [`FLUSH_INTERVAL`]. A crash loses at most what came in during the last interval.
+//! - With [`Durability::Strict`] every signature waits for its row ([`Ticket::release`]): the
+//!   database task writes such rows at once, as many as wait by then in one transaction.
 //!
 //! Both ways write the row under the id that the ticket got at its beginning, so that no order of
 //! events and no repeated write can make two rows of one request.
@@ -24,14 +26,21 @@ mod buffer;
 mod entry;
 mod filter;
 mod ids;
+mod options;
+mod query;
+mod retention;
 mod ticket;
 
-pub(crate) use buffer::{Buffer, WRITE_BATCH};
+pub(crate) use buffer::{Buffer, Row, WRITE_BATCH};
 pub use buffer::{FLUSH_INTERVAL, Room, Writer};
 pub use entry::{Client, Entry, Outcome, UNCONFIRMED};
 pub use filter::{Filter, MAX_PAGE, Page};
+pub(crate) use filter::{PageBuilder, stored_bounds};
 pub(crate) use ids::Ids;
-pub use ticket::Ticket;
+pub use options::{AuditOptions, Durability};
+pub use query::{BadCondition, FilterText};
+pub use retention::{Retention, RowClass};
+pub use ticket::{NotDurable, Ticket};
 
 #[cfg(test)]
 mod tests;

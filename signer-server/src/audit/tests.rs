@@ -146,3 +146,167 @@ fn unwritten_rows_keep_their_order() {
     let ids: Vec<i64> = buffer.take().iter().map(|row| row.entry.id).collect();
     assert_eq!(ids, [1, 2, 3, 4]);
 }
+
+fn strict_buffer() -> std::sync::Arc<Buffer> {
+    let options = AuditOptions {
+        durability: Durability::Strict,
+        timeout: Duration::from_millis(200),
+        ..AuditOptions::default()
+    };
+    Buffer::open("test", 1, options)
+}
+
+/// Whether a signature is released, while the database does `work` with the rows.
+async fn released(buffer: &std::sync::Arc<Buffer>, work: impl FnOnce(&Buffer)) -> bool {
+    let ticket = Writer::new(buffer.clone()).begin(Client::default(), KEY_TEXT);
+    let release = tokio::spawn(ticket.release(Outcome::Signed));
+    while buffer.len() == 0 {
+        tokio::task::yield_now().await;
+    }
+    work(buffer);
+    release.await.unwrap().is_ok()
+}
+
+#[tokio::test]
+async fn strict_signature_leaves_once_its_row_is_durable() {
+    let buffer = strict_buffer();
+    assert!(!buffer.has_urgent());
+    let write = |buffer: &Buffer| {
+        assert!(buffer.has_urgent(), "nothing waits for a timer");
+        let rows = buffer.take();
+        assert!(!buffer.has_urgent());
+        buffer.written(rows, Duration::ZERO);
+    };
+    assert!(released(&buffer, write).await);
+    assert_eq!(buffer.len(), 0);
+}
+
+#[tokio::test]
+async fn strict_signature_does_not_leave_without_its_row_which_says_so() {
+    let failed_write = |buffer: &Buffer| buffer.put_back(buffer.take());
+    let outage = |buffer: &Buffer| buffer.set_available(false);
+    let hanging: fn(&Buffer) = |_| {};
+    for work in [&failed_write as &dyn Fn(&Buffer), &outage, &hanging] {
+        let buffer = strict_buffer();
+        assert!(!released(&buffer, work).await);
+        let rows = buffer.take();
+        let last = &rows.last().unwrap().entry;
+        assert_eq!((rows.len(), rows[0].entry.id), (2, last.id), "two states of one row");
+        assert_eq!(last.outcome, Outcome::Failed);
+        assert!(last.reason.as_ref().unwrap().contains("--audit-durability"), "{last:?}");
+    }
+}
+
+#[tokio::test]
+async fn strict_signature_is_refused_at_once_while_the_database_is_away_or_full() {
+    let away = strict_buffer();
+    away.set_available(false);
+    assert!(!released(&away, |_| {}).await);
+    let closed = strict_buffer();
+    closed.close();
+    let ticket = Writer::new(closed.clone()).begin(Client::default(), KEY_TEXT);
+    assert_eq!(ticket.release(Outcome::Signed).await, Err(NotDurable));
+    let none = Writer::new(Buffer::discarding()).begin(Client::default(), KEY_TEXT);
+    assert_eq!(none.release(Outcome::Signed).await, Ok(()), "no audit was asked for");
+}
+
+#[tokio::test]
+async fn signature_with_a_recorded_row_waits_for_nothing() {
+    let buffer = strict_buffer();
+    let mut ticket = Writer::new(buffer.clone()).begin(Client::default(), KEY_TEXT);
+    ticket.is_recorded();
+    assert_eq!(ticket.release(Outcome::Signed).await, Ok(()));
+    assert_eq!(only_row(&buffer).outcome, Outcome::Signed);
+}
+
+#[test]
+fn conditions_as_people_write_them() {
+    const NOW_US: i64 = 1_772_366_404_000_000; // 2026-03-01T12:00:04Z
+    let text = |text: &str| Some(text.to_owned());
+    let read = |conditions: FilterText| conditions.parse(NOW_US);
+    for (time, since_us) in [
+        ("2026-03-01T12:00:04Z", NOW_US),
+        ("2026-03-01T13:00:04+01:00", NOW_US),
+        ("2026-03-01", NOW_US - 43_204_000_000),
+        ("4s", NOW_US - 4_000_000),
+        ("90m", NOW_US - 5_400_000_000),
+        ("2h", NOW_US - 7_200_000_000),
+        ("7d", NOW_US - 604_800_000_000),
+    ] {
+        let filter = read(FilterText { since: text(time), ..FilterText::default() }).unwrap();
+        assert_eq!(filter.since_us, Some(since_us), "{time}");
+    }
+    for (range, slots) in
+        [("5", 5..=5), ("100-200", 100..=200), ("100-", 100..=u64::MAX), ("-200", 0..=200)]
+    {
+        let filter = read(FilterText { slot: text(range), ..FilterText::default() }).unwrap();
+        assert_eq!(filter.slots, Some(slots), "{range}");
+    }
+    let filter = FilterText {
+        key: text(KEY_TEXT),
+        client: text("0:0:0:0:0:0:0:1"),
+        duty_type: text("attestation"),
+        outcome: text("refused"),
+        until: text("1h"),
+        epoch: text("3-4"),
+        ..FilterText::default()
+    };
+    let filter = read(filter).unwrap();
+    assert_eq!(filter.client.as_deref(), Some("::1"), "as it is stored");
+    assert_eq!(filter.duty_type, Some(DutyType::Attestation));
+    assert_eq!((filter.outcome, filter.epochs.clone()), (Some(Outcome::Refused), Some(3..=4)));
+
+    // What is sent to a running signer means the same there, later.
+    let parameters: std::collections::HashMap<_, _> = filter.to_parameters().into_iter().collect();
+    let sent = |name| parameters.get(name).cloned();
+    let again = FilterText {
+        key: sent("key"),
+        client: sent("client"),
+        duty_type: sent("type"),
+        outcome: sent("outcome"),
+        since: sent("since"),
+        until: sent("until"),
+        slot: sent("slot"),
+        epoch: sent("epoch"),
+    };
+    assert_eq!(again.parse(NOW_US + 1_000_000), Ok(filter));
+}
+
+#[test]
+fn conditions_that_mean_nothing_are_named() {
+    let text = |text: &str| Some(text.to_owned());
+    let none = FilterText::default;
+    for (conditions, name) in [
+        (FilterText { key: text("0x12"), ..none() }, "key"),
+        (FilterText { client: text(" "), ..none() }, "client"),
+        (FilterText { duty_type: text("VOTE"), ..none() }, "type"),
+        (FilterText { outcome: text("SIGNED?"), ..none() }, "outcome"),
+        (FilterText { since: text("yesterday"), ..none() }, "since"),
+        (FilterText { since: text("2026-03-01T12:00:04"), ..none() }, "since"),
+        (FilterText { since: text("+5d"), ..none() }, "since"),
+        (FilterText { until: text("5é"), ..none() }, "until"),
+        (FilterText { slot: text("-"), ..none() }, "slot"),
+        (FilterText { slot: text("200-100"), ..none() }, "slot"),
+        (FilterText { slot: text("+5"), ..none() }, "slot"),
+        (FilterText { slot: text(""), ..none() }, "slot"),
+        (FilterText { epoch: text("18446744073709551616"), ..none() }, "epoch"),
+    ] {
+        let error = conditions.parse(0).unwrap_err();
+        assert_eq!(error.name, name, "{conditions:?}");
+        assert!(error.to_string().starts_with(name) && !error.expected.is_empty(), "{error}");
+    }
+}
+
+#[test]
+fn rows_of_what_can_be_slashed_or_not_undone_are_kept_longest() {
+    let evidence: Vec<_> = DutyType::ALL
+        .iter()
+        .filter(|duty_type| RowClass::of(Some(**duty_type)) == RowClass::Evidence)
+        .map(|duty_type| duty_type.name())
+        .collect();
+    assert_eq!(
+        evidence,
+        ["BLOCK", "BLOCK_V2", "ATTESTATION", "VOLUNTARY_EXIT", "DEPOSIT", "GENERIC"]
+    );
+    assert_eq!(RowClass::of(None), RowClass::Bulk);
+}

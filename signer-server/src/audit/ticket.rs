@@ -3,17 +3,26 @@
 use std::{sync::Arc, time::Duration};
 
 use signer_client::wire::PublicKey;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::timeout,
+};
 
 use super::{Buffer, Client, Entry, Outcome, Room, UNCONFIRMED, entry};
 use crate::{
     clock,
     duty::{Duty, DutyType, Position},
     scheduler::Class,
+    signing::Timings,
 };
 
 /// Longest identifier that is kept, in characters; a public key has 98.
 const IDENTIFIER_CHARACTERS: usize = 128;
+
+/// The row of a signature could not be made durable, so the signature must not leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the audit row could not be written (--audit-durability=strict)")]
+pub struct NotDurable;
 
 /// The open row of one request. End it with [`Ticket::finish`]; dropped unfinished it leaves a row
 /// that says [`Outcome::Abandoned`].
@@ -24,6 +33,8 @@ pub struct Ticket {
     /// Taken when the row is handed to the buffer.
     entry: Option<Box<Entry>>,
     room: Option<OwnedSemaphorePermit>,
+    /// Whether a row of this request is durable already.
+    recorded: bool,
 }
 
 impl Ticket {
@@ -50,7 +61,7 @@ impl Ticket {
             database_us: None,
             bls_us: None,
         };
-        Self { buffer, entry: Some(Box::new(entry)), room: None }
+        Self { buffer, entry: Some(Box::new(entry)), room: None, recorded: false }
     }
 
     /// Notes the key as it was found, however the request spelled it.
@@ -115,6 +126,15 @@ impl Ticket {
         }
     }
 
+    /// Where the request's time went so far.
+    pub fn timings(&self) -> Timings {
+        self.entry.as_ref().map_or_else(Timings::default, |entry| Timings {
+            queue_us: entry.queue_us,
+            database_us: entry.database_us,
+            bls_us: entry.bls_us,
+        })
+    }
+
     /// The key, as far as it is known.
     pub fn key(&self) -> Option<PublicKey> {
         self.entry.as_ref().and_then(|entry| entry.key)
@@ -128,6 +148,38 @@ impl Ticket {
     /// Ends the request.
     pub fn finish(mut self, outcome: Outcome, reason: Option<String>) {
         self.end(outcome, reason);
+    }
+
+    /// Ends the request with a signature, which may leave once this returns `Ok`: with
+    /// [`Durability::Strict`](super::Durability::Strict) a row of it is durable then.
+    ///
+    /// # Errors
+    /// When the row is not known to be durable. It then says [`Outcome::Failed`].
+    pub async fn release(mut self, outcome: Outcome) -> Result<(), NotDurable> {
+        if self.recorded || !self.buffer.is_strict() {
+            self.end(outcome, None);
+            return Ok(());
+        }
+        let Some(mut entry) = self.entry.take() else { return Err(NotDurable) };
+        entry.outcome = outcome;
+        let withheld = Box::new(Entry {
+            outcome: Outcome::Failed,
+            reason: Some(NotDurable.to_string()),
+            ..Entry::clone(&entry)
+        });
+        let (when_durable, durable) = oneshot::channel();
+        self.buffer.push(entry, self.room.take(), Some(when_durable));
+        if let Ok(Ok(())) = timeout(self.buffer.options().timeout, durable).await {
+            return Ok(());
+        }
+        // Under the same id, and written after the first, which it replaces.
+        self.buffer.push(withheld, None, None);
+        Err(NotDurable)
+    }
+
+    /// A row of this request became durable together with its slashing record.
+    pub(crate) fn is_recorded(&mut self) {
+        self.recorded = true;
     }
 
     /// Whether the row goes to this buffer.
@@ -150,7 +202,7 @@ impl Ticket {
         if let Some(mut entry) = self.entry.take() {
             entry.outcome = outcome;
             entry.reason = reason;
-            self.buffer.push(entry, self.room.take());
+            self.buffer.push(entry, self.room.take(), None);
         }
     }
 }

@@ -111,6 +111,7 @@ async fn relocate(
         let (marker_directories, accept_new_database) = (vec![], false);
         Administration::open(AdministrationOptions {
             database,
+            postgres: config.slashing.postgres.clone(),
             marker_directories,
             accept_new_database,
             create,

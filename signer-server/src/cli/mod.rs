@@ -1,8 +1,9 @@
-//! The commands that work on slashing protection records and end: one file per command.
+//! The commands that work on records and end: one file per command.
 //!
 //! Everything that a person should see goes to standard error; standard output is for results. The
 //! log (`--logging`) holds what the parts below say.
 
+pub mod audit;
 pub mod export;
 pub mod import;
 pub mod migrate;
@@ -98,6 +99,7 @@ async fn open(config: &Config, create: bool) -> Result<Administration, CommandEr
     marker_directories.retain(|folder| folder != Path::new("./"));
     let options = AdministrationOptions {
         database: config.slashing.database.clone().ok_or(CommandError::NoDatabase)?,
+        postgres: config.slashing.postgres.clone(),
         marker_directories,
         accept_new_database: config.slashing.accept_new_database,
         create,

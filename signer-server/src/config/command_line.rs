@@ -102,7 +102,7 @@ pub(super) fn command() -> clap::Command {
         .bin_name(BINARY)
         .version(version())
         .propagate_version(true)
-        .subcommand(eth2)
+        .subcommands([eth2, leaf(Scope::Audit, "Show who asked which key to sign what")])
         .subcommand_required(true)
 }
 

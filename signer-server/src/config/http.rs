@@ -9,6 +9,7 @@ use super::{
     host_allow_list::{HostAllowList, Words, read_words},
     options::{
         eth2::SIGNING_EXT_ENABLED,
+        own::HTTP_SERVER_TIMING_ENABLED,
         root::{
             ACCESS_LOGS_ENABLED, HTTP_CORS_ORIGINS, HTTP_HOST_ALLOWLIST, HTTP_LISTEN_HOST,
             HTTP_LISTEN_PORT, IDLE_CONNECTION_TIMEOUT,
@@ -34,6 +35,8 @@ pub struct HttpConfig {
     pub access_logs_enabled: bool,
     /// Whether the extension's sign endpoint is served.
     pub signing_extension_enabled: bool,
+    /// Whether answers to signing requests say where the time went.
+    pub server_timing_enabled: bool,
 }
 
 impl HttpConfig {
@@ -47,6 +50,7 @@ impl HttpConfig {
             idle_connection_timeout: (idle_seconds > 0).then(|| Duration::from_secs(idle_seconds)),
             access_logs_enabled: values.boolean(&ACCESS_LOGS_ENABLED)?,
             signing_extension_enabled: values.boolean(&SIGNING_EXT_ENABLED)?,
+            server_timing_enabled: values.boolean(&HTTP_SERVER_TIMING_ENABLED)?,
         })
     }
 }

@@ -5,8 +5,8 @@ use std::{ffi::OsString, path::PathBuf};
 use signer_client::wire::{Epoch, PublicKey, Slot};
 
 use super::{
-    AuditConfig, HttpConfig, KeysConfig, LimitsConfig, LoggingConfig, MetricsConfig, Migration,
-    NetworkConfig, SchedulerConfig, SlashingConfig,
+    AuditConfig, AuditQuery, HttpConfig, KeysConfig, LimitsConfig, LoggingConfig, MetricsConfig,
+    Migration, NetworkConfig, SchedulerConfig, SlashingConfig,
     command_line::{self, parameter_exit},
     environment,
     error::ParameterError,
@@ -18,6 +18,7 @@ use super::{
             REPAIR_EPOCH, REPAIR_KEYS, REPAIR_SLOT, SET_HIGH_WATERMARK,
         },
     },
+    slashing::DatabaseNeed,
     treatment,
     values::{Layer, Values},
     yaml_file,
@@ -57,6 +58,8 @@ pub enum Command {
     WatermarkRepair(WatermarkRepair),
     /// `eth2 migrate`: move all slashing protection records to another database.
     Migrate(Migration),
+    /// `audit`: show the audit trail.
+    Audit(Box<AuditQuery>),
 }
 
 /// How to change slashing protection watermarks.
@@ -172,15 +175,31 @@ fn invocation(
         logging: LoggingConfig::from_values(&values)?,
         keys: KeysConfig::from_values(&values, &mut warnings)?,
         network: NetworkConfig::from_values(&values)?,
-        slashing: SlashingConfig::from_values(&values, command != Command::Sign, &mut warnings)?,
+        slashing: SlashingConfig::from_values(&values, need(&command), &mut warnings)?,
         audit: AuditConfig::from_values(&values)?,
         scheduler: SchedulerConfig::from_values(&values)?,
         limits: LimitsConfig::from_values(&values)?,
     };
     if command == Command::Sign {
         config.network.check(&values)?;
+        config.audit.check(&values, config.slashing.database.is_some())?;
     }
     Ok(Invocation { command, config, warnings })
+}
+
+/// When a command needs a database.
+fn need(command: &Command) -> DatabaseNeed {
+    match command {
+        Command::Sign => DatabaseNeed::IfEnabled,
+        Command::Audit(query) if query.url.is_some() => DatabaseNeed::Never,
+        // It names both of its databases.
+        Command::Migrate(Migration::Relocate { .. }) => DatabaseNeed::Never,
+        Command::Migrate(Migration::Web3Signer { .. })
+        | Command::Audit(_)
+        | Command::Export { .. }
+        | Command::Import { .. }
+        | Command::WatermarkRepair(_) => DatabaseNeed::Always,
+    }
 }
 
 fn command(scope: Scope, values: &Values) -> Result<Command, ParameterError> {
@@ -201,6 +220,7 @@ fn command(scope: Scope, values: &Values) -> Result<Command, ParameterError> {
         | Scope::FromWeb3Signer
         | Scope::SqliteToPostgres
         | Scope::PostgresToSqlite => Command::Migrate(Migration::from_values(scope, values)?),
+        Scope::Audit => Command::Audit(Box::new(AuditQuery::from_values(values)?)),
     })
 }
 

@@ -31,7 +31,7 @@ mod values;
 mod yaml_file;
 mod yaml_tree;
 
-pub use audit::AuditConfig;
+pub use audit::{AuditConfig, AuditFormat, AuditQuery};
 pub use host_allow_list::HostAllowList;
 pub use http::{CorsOrigins, HttpConfig};
 pub use invocation::{Command, Config, Exit, Invocation, WatermarkRepair, from_args};

@@ -24,10 +24,12 @@ pub(super) enum Scope {
     SqliteToPostgres,
     /// After `eth2 migrate postgres-to-sqlite`.
     PostgresToSqlite,
+    /// After `audit`.
+    Audit,
 }
 
 impl Scope {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Root,
         Self::Eth2,
         Self::Export,
@@ -37,6 +39,7 @@ impl Scope {
         Self::FromWeb3Signer,
         Self::SqliteToPostgres,
         Self::PostgresToSqlite,
+        Self::Audit,
     ];
 
     /// The commands that lead here, outermost first.
@@ -51,14 +54,18 @@ impl Scope {
             Self::FromWeb3Signer => &["eth2", "migrate", "from-web3signer"],
             Self::SqliteToPostgres => &["eth2", "migrate", "sqlite-to-postgres"],
             Self::PostgresToSqlite => &["eth2", "migrate", "postgres-to-sqlite"],
+            Self::Audit => &["audit"],
         }
     }
 
-    /// This scope and those around it: the options that can be given to its command.
+    /// This scope and those around it: the options that can be given to its command. `audit` reads
+    /// the database that `eth2` writes, so the environment and the configuration file may name it
+    /// among the options of `eth2`.
     pub(super) fn with_parents(self) -> impl Iterator<Item = Self> {
-        Self::ALL
-            .into_iter()
-            .filter(move |outer| self.command_path().starts_with(outer.command_path()))
+        Self::ALL.into_iter().filter(move |outer| {
+            self.command_path().starts_with(outer.command_path())
+                || (self == Self::Audit && *outer == Self::Eth2)
+        })
     }
 }
 

@@ -12,14 +12,20 @@ use super::{
             PRUNING_EPOCHS_TO_KEEP, PRUNING_INTERVAL, PRUNING_SLOTS_PER_EPOCH,
             SLASHING_PROTECTION_ENABLED,
         },
-        own::{ACCEPT_NEW_DATABASE, DB_MIGRATE},
+        own::{
+            ACCEPT_NEW_DATABASE, ALLOW_GENERIC_SLASHABLE_DOMAINS, DB_MIGRATE, REFUSE_FAR_FUTURE,
+            SAFE_START,
+        },
         root::DATA_PATH,
     },
     pool_file::PoolFile,
     secret::Secret,
     values::Values,
 };
-use crate::slashing::{DatabaseUrl, PostgresOptions};
+use crate::{
+    duty::SlashableGeneric,
+    slashing::{DatabaseUrl, PostgresOptions},
+};
 
 const SECONDS_PER_HOUR: u64 = 3600;
 
@@ -28,6 +34,7 @@ const DATABASE_FILE: &str = "slashing-protection.sqlite";
 
 /// Slashing protection.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct SlashingConfig {
     /// Whether slashable requests are checked and recorded.
     pub enabled: bool,
@@ -44,6 +51,21 @@ pub struct SlashingConfig {
     pub health_check_timeout: Duration,
     /// Whether an empty database is accepted for keys that were registered in another one before.
     pub accept_new_database: bool,
+    /// Whether the floors of all keys are raised to the present before anything is signed.
+    pub safe_start: bool,
+    /// Whether duties far ahead of the wall clock are refused.
+    pub refuse_far_future: bool,
+    /// What becomes of `GENERIC` requests for blocks and attestations.
+    pub slashable_generic: SlashableGeneric,
+}
+
+/// When a database must be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DatabaseNeed {
+    Always,
+    /// Unless protection is off.
+    IfEnabled,
+    Never,
 }
 
 /// The deletion of old records.
@@ -62,16 +84,21 @@ pub struct PruningConfig {
 }
 
 impl SlashingConfig {
-    /// Reads the section. With `is_needed` a database must be known even if protection is off.
+    /// Reads the section.
     pub(super) fn from_values(
         values: &Values,
-        is_needed: bool,
+        need: DatabaseNeed,
         warnings: &mut Vec<String>,
     ) -> Result<Self, ParameterError> {
         let enabled = values.boolean(&SLASHING_PROTECTION_ENABLED)?;
         let database = database(values)?;
         let (postgres, postgres_warnings) = postgres(values)?;
-        if database.is_none() && (enabled || is_needed) {
+        let is_needed = match need {
+            DatabaseNeed::Always => true,
+            DatabaseNeed::IfEnabled => enabled,
+            DatabaseNeed::Never => false,
+        };
+        if database.is_none() && is_needed {
             return Err(ParameterError::Missing {
                 option: DB_URL.dashed_name(),
                 reason: "slashing protection needs a database: give --data-path (before eth2) for \
@@ -99,6 +126,13 @@ impl SlashingConfig {
             health_check_interval: Duration::from_millis(values.integer(&HEALTH_CHECK_INTERVAL)?),
             health_check_timeout: Duration::from_millis(values.integer(&HEALTH_CHECK_TIMEOUT)?),
             accept_new_database: values.boolean(&ACCEPT_NEW_DATABASE)?,
+            slashable_generic: if values.boolean(&ALLOW_GENERIC_SLASHABLE_DOMAINS)? {
+                SlashableGeneric::WithObject
+            } else {
+                SlashableGeneric::Refused
+            },
+            safe_start: values.boolean(&SAFE_START)?,
+            refuse_far_future: values.boolean(&REFUSE_FAR_FUTURE)?,
         })
     }
 }

@@ -33,11 +33,11 @@ impl DomainType {
     pub(super) const BUILDER_REQUEST_AUTH: Self = Self([0x0b, 0, 0, 1]);
 }
 
-/// A domain, 32 bytes, with the fork version that it was made of.
+/// A domain, 32 bytes, with the fork version that it was made of, when that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Domain {
     pub(super) bytes: Root,
-    pub(super) version: ForkVersion,
+    pub(super) version: Option<ForkVersion>,
 }
 
 impl Domain {
@@ -53,7 +53,17 @@ impl Domain {
         let mut bytes = Node::default();
         bytes[..4].copy_from_slice(&domain_type.0);
         bytes[4..].copy_from_slice(&fork_data_root[..28]);
-        Self { bytes: Root(bytes), version }
+        Self { bytes: Root(bytes), version: Some(version) }
+    }
+
+    /// A domain that the client made.
+    pub(super) const fn made_elsewhere(bytes: Root) -> Self {
+        Self { bytes, version: None }
+    }
+
+    /// Whether it is of that type, on whatever fork and chain.
+    pub(super) fn is_of_type(&self, domain_type: DomainType) -> bool {
+        self.bytes.0.starts_with(&domain_type.0)
     }
 
     /// `compute_signing_root` of an object with that root.

@@ -83,4 +83,7 @@ duty_types! {
     ProposerPreferences = "PROPOSER_PREFERENCES" => Background,
     /// A proposer's proof of identity to a builder (Gloas).
     BuilderRequestAuth = "BUILDER_REQUEST_AUTH" => Background,
+    /// An object known by its root alone, with its domain (remote-signing-api, pull requests 29
+    /// and 30).
+    Generic = "GENERIC" => Background,
 }

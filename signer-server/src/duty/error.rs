@@ -148,7 +148,7 @@ pub enum DutyError {
     /// The client computed another signing root.
     #[error(
         "signing root {sent} was sent, but the object's is {computed} \
-         (domain {domain}, fork version {version})"
+         (domain {domain}{})", made_of(*version)
     )]
     RootMismatch {
         /// What the client sent.
@@ -157,9 +157,73 @@ pub enum DutyError {
         computed: Root,
         /// The domain used.
         domain: Box<Root>,
-        /// The fork version that the domain was made of.
-        version: ForkVersion,
+        /// The fork version that the domain was made of; `None` when the client sent the domain.
+        version: Option<ForkVersion>,
     },
+    /// A `GENERIC` request contradicts itself, or asks for what could be slashed.
+    #[error(transparent)]
+    Generic(#[from] GenericError),
+}
+
+/// What is wrong with a `GENERIC` request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GenericError {
+    /// Both spellings are there, and nothing says which one is meant.
+    #[error("type GENERIC has either signing_data or merkle_root with domain, not both")]
+    TwoSpellings,
+    /// One half of a spelling is missing.
+    #[error("missing member {path}, which type GENERIC needs")]
+    Incomplete {
+        /// The member.
+        path: &'static str,
+    },
+    /// Blocks and attestations have their own types, in which slashing protection can read them.
+    #[error(
+        "type GENERIC does not sign {what} (domain {domain}): use type {instead}, or let the \
+         signer accept it together with {key} by --allow-generic-slashable-domains=true"
+    )]
+    Slashable {
+        /// What the domain is for.
+        what: &'static str,
+        /// The type that signs it.
+        instead: &'static str,
+        /// The member that would hold the object.
+        key: &'static str,
+        /// The domain.
+        domain: Box<Root>,
+    },
+    /// Slashing protection can't read a root.
+    #[error("missing member {key}, which type GENERIC needs to sign {what} (domain {domain})")]
+    NoObject {
+        /// What the domain is for.
+        what: &'static str,
+        /// The missing member.
+        key: &'static str,
+        /// The domain.
+        domain: Box<Root>,
+    },
+    /// The object that slashing protection would see is not the one that would be signed.
+    #[error("{key} has the root {computed}, but the root to sign is {sent}")]
+    OtherObject {
+        /// The member that holds the object.
+        key: &'static str,
+        /// The root that was sent.
+        sent: Box<Root>,
+        /// The object's root.
+        computed: Box<Root>,
+    },
+    /// The domain is of no fork of the chain that slashing protection would record.
+    #[error("domain {domain} does not belong to {chain}")]
+    OtherChain {
+        /// The domain.
+        domain: Box<Root>,
+        /// The chain: by `fork_info`, or by the network of the signer.
+        chain: String,
+    },
+}
+
+fn made_of(version: Option<ForkVersion>) -> String {
+    version.map(|version| format!(", fork version {version}")).unwrap_or_default()
 }
 
 /// What says which fork an object belongs to.

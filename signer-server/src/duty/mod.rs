@@ -19,8 +19,8 @@ mod request;
 mod tests;
 
 pub use duty_type::DutyType;
-pub use error::{DutyError, DutyFailure, ForkSource};
-pub use network::{FAR_FUTURE_EPOCH, Network, NetworkError, Preset, ScheduledFork};
+pub use error::{DutyError, DutyFailure, ForkSource, GenericError};
+pub use network::{FAR_FUTURE_EPOCH, Network, NetworkClock, NetworkError, Preset, ScheduledFork};
 pub use signer_client::wire::Fork;
 use signer_client::wire::{Epoch, Root, Slot};
 
@@ -72,17 +72,43 @@ pub enum Protection {
     },
 }
 
-/// Says what a request's body asks for.
+/// What becomes of a `GENERIC` request whose domain is that of blocks or attestations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SlashableGeneric {
+    /// It is refused.
+    #[default]
+    Refused,
+    /// It is accepted with the block header or the attestation beside the root, which slashing
+    /// protection then decides about.
+    WithObject,
+}
+
+/// Says what a request's body asks for. `GENERIC` requests for blocks and attestations are refused.
 ///
 /// Every failure is the client's (status 400): the text of the error is one line for it.
 pub fn classify(body: &[u8], network: &Network) -> Result<Duty, DutyFailure> {
-    let request = Request::parse(body).map_err(|error| DutyFailure { duty_type: None, error })?;
-    let duty_type = request.duty_type;
-    complete(&request, network).map_err(|error| DutyFailure { duty_type: Some(duty_type), error })
+    classify_with(body, network, SlashableGeneric::Refused)
 }
 
-fn complete(request: &Request<'_>, network: &Network) -> Result<Duty, DutyError> {
-    let (Message { object_root, domain, position }, protection) = kinds::read(request, network)?;
+/// As [`classify`], with a choice about `GENERIC` requests for blocks and attestations.
+pub fn classify_with(
+    body: &[u8],
+    network: &Network,
+    slashable_generic: SlashableGeneric,
+) -> Result<Duty, DutyFailure> {
+    let request = Request::parse(body).map_err(|error| DutyFailure { duty_type: None, error })?;
+    let duty_type = request.duty_type;
+    complete(&request, network, slashable_generic)
+        .map_err(|error| DutyFailure { duty_type: Some(duty_type), error })
+}
+
+fn complete(
+    request: &Request<'_>,
+    network: &Network,
+    slashable_generic: SlashableGeneric,
+) -> Result<Duty, DutyError> {
+    let (Message { object_root, domain, position }, protection) =
+        kinds::read(request, network, slashable_generic)?;
     let signing_root = domain.signing_root(object_root);
     for sent in request.sent_roots()? {
         if sent != signing_root {

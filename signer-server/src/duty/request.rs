@@ -63,6 +63,26 @@ struct Members<'a> {
     /// Early name of `builder_request_auth`.
     #[serde(borrow)]
     request_auth: Option<&'a RawValue>,
+
+    #[serde(borrow)]
+    signing_data: Option<&'a RawValue>,
+    /// With `domain`, another spelling of `signing_data`.
+    #[serde(borrow)]
+    merkle_root: Option<&'a RawValue>,
+    #[serde(borrow)]
+    domain: Option<&'a RawValue>,
+    /// The block behind a `GENERIC` request.
+    #[serde(borrow)]
+    block_header: Option<&'a RawValue>,
+}
+
+/// The members that a `GENERIC` request may have beside `signing_data`.
+#[derive(Clone, Copy)]
+pub(super) struct GenericMembers<'a> {
+    pub(super) merkle_root: Option<&'a RawValue>,
+    pub(super) domain: Option<&'a RawValue>,
+    pub(super) block_header: Option<&'a RawValue>,
+    pub(super) attestation: Option<&'a RawValue>,
 }
 
 /// An object, and the fork that its wrapper names if it has one.
@@ -87,6 +107,7 @@ pub(super) struct Request<'a> {
     /// Name of the member that holds the object.
     pub(super) key: &'static str,
     object: Option<&'a RawValue>,
+    pub(super) generic: GenericMembers<'a>,
     fork_info: Option<&'a RawValue>,
     /// Both spellings; who sends both means both.
     signing_roots: [(&'static str, Option<&'a RawValue>); 2],
@@ -110,6 +131,12 @@ impl<'a> Request<'a> {
             duty_type,
             key,
             object,
+            generic: GenericMembers {
+                merkle_root: members.merkle_root,
+                domain: members.domain,
+                block_header: members.block_header,
+                attestation: members.attestation,
+            },
             fork_info: members.fork_info,
             signing_roots: [
                 ("signingRoot", members.signing_root_camel),
@@ -121,6 +148,11 @@ impl<'a> Request<'a> {
     fn raw_object(&self) -> Result<&'a RawValue, DutyError> {
         let missing = DutyError::MissingObject { duty_type: self.duty_type, key: self.key };
         self.object.ok_or(missing)
+    }
+
+    /// Whether the member that holds the object is there.
+    pub(super) fn has_object(&self) -> bool {
+        self.object.is_some()
     }
 
     /// The object.
@@ -149,6 +181,11 @@ impl<'a> Request<'a> {
     pub(super) fn fork_info(&self) -> Result<ForkInfo, DutyError> {
         let missing = DutyError::MissingForkInfo { duty_type: self.duty_type };
         self.decode("fork_info", self.fork_info.ok_or(missing)?)
+    }
+
+    /// Where the object is signed, for types that can do without it.
+    pub(super) fn optional_fork_info(&self) -> Result<Option<ForkInfo>, DutyError> {
+        self.fork_info.map(|fork_info| self.decode("fork_info", fork_info)).transpose()
     }
 
     /// The signing roots that the client sent, usually one or none.
@@ -210,6 +247,7 @@ impl<'a> Members<'a> {
             DutyType::BuilderRequestAuth => {
                 ("builder_request_auth", self.builder_request_auth.or(self.request_auth))
             }
+            DutyType::Generic => ("signing_data", self.signing_data),
         }
     }
 }

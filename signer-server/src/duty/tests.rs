@@ -1,6 +1,7 @@
 //! Whole bodies: known answers, tolerance, forks, refusals, and bytes at random.
 
 mod fork_choice;
+mod generic;
 mod known_answers;
 mod random;
 mod refusals;

@@ -1,16 +1,19 @@
 //! Reading a request's body within its limits.
 
-use std::time::Duration;
+use std::{ops::Deref, time::Duration};
 
 use axum::{
-    body::{Body, Bytes, HttpBody},
+    body::{Body, HttpBody},
     extract::{FromRef, FromRequest, Request},
     response::{IntoResponse, Response},
 };
 use http::HeaderMap;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Limited};
 
-use super::reply::Refused;
+use super::{
+    body_budget::{BodyBudget, Room},
+    reply::Refused,
+};
 
 /// How long a client may take to send a body, however large. Whoever sends a byte now and then must
 /// not hold memory for ever.
@@ -21,8 +24,21 @@ const TIME_LIMIT: Duration = Duration::from_mins(1);
 pub(super) struct MaxBodyBytes(pub(super) usize);
 
 /// A body whatever its `Content-Type` says: clients differ, and Web3Signer never looks.
+///
+/// It counts against what all bodies together may take, until it is dropped.
 #[derive(Debug)]
-pub(super) struct RawBody(pub(super) Bytes);
+pub(super) struct RawBody {
+    bytes: Vec<u8>,
+    _room: Room,
+}
+
+impl Deref for RawBody {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
 
 /// Why a body was not read.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +49,8 @@ pub(super) enum Unread {
     TooSlow { limit: Duration },
     #[error("the body ended early or is not well framed")]
     Broken,
+    #[error("too many bytes of request bodies are being read")]
+    NoRoom,
 }
 
 impl Unread {
@@ -40,6 +58,7 @@ impl Unread {
         match self {
             Self::TooLarge { .. } => Refused::TooLarge,
             Self::TooSlow { .. } | Self::Broken => Refused::Malformed,
+            Self::NoRoom => Refused::Overloaded,
         }
     }
 }
@@ -53,27 +72,56 @@ impl IntoResponse for Unread {
 impl<S> FromRequest<S> for RawBody
 where
     MaxBodyBytes: FromRef<S>,
+    BodyBudget: FromRef<S>,
     S: Send + Sync,
 {
     type Rejection = Unread;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Unread> {
         let MaxBodyBytes(limit) = MaxBodyBytes::from_ref(state);
-        read(request.into_body(), limit, TIME_LIMIT).await.map(Self)
+        let room = BodyBudget::from_ref(state).begin();
+        read(request.into_body(), limit, room, TIME_LIMIT).await
     }
 }
 
-async fn read(body: Body, limit: usize, time_limit: Duration) -> Result<Bytes, Unread> {
+async fn read(
+    body: Body,
+    limit: usize,
+    room: Room,
+    time_limit: Duration,
+) -> Result<RawBody, Unread> {
     // A body that announces its size is refused before it is read.
     if body.size_hint().lower() > limit as u64 {
         return Err(Unread::TooLarge { limit });
     }
-    let collected = tokio::time::timeout(time_limit, Limited::new(body, limit).collect()).await;
-    match collected.map_err(|_| Unread::TooSlow { limit: time_limit })? {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Unread::TooLarge { limit }),
-        Err(_) => Err(Unread::Broken),
+    tokio::time::timeout(time_limit, collect(body, limit, room))
+        .await
+        .map_err(|_| Unread::TooSlow { limit: time_limit })?
+}
+
+async fn collect(mut body: Body, limit: usize, mut room: Room) -> Result<RawBody, Unread> {
+    // Copied even when it is one piece: that would keep the connection's whole read buffer alive
+    // for as long as the request waits.
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() else { continue };
+        if bytes.len() + data.len() > limit {
+            return Err(Unread::TooLarge { limit });
+        }
+        if room.grow(data.len()).is_err() {
+            drop((bytes, room));
+            return Err(discard_rest(body, limit).await);
+        }
+        bytes.extend_from_slice(&data);
     }
+    Ok(RawBody { bytes, _room: room })
+}
+
+/// Reads the rest without keeping it: a client that still sends would not see the answer.
+async fn discard_rest(body: Body, limit: usize) -> Unread {
+    let mut rest = Limited::new(body, limit);
+    while let Some(Ok(_)) = rest.frame().await {}
+    Unread::NoRoom
 }
 
 #[cfg(test)]
@@ -84,19 +132,27 @@ mod tests {
 
     type Chunk = Result<&'static str, std::io::Error>;
 
-    async fn read_chunks(chunks: Vec<Chunk>, stalls: bool) -> Result<Bytes, Unread> {
+    fn room(bytes: usize) -> Room {
+        BodyBudget::new(bytes).begin()
+    }
+
+    async fn read_chunks(chunks: Vec<Chunk>, stalls: bool) -> Result<RawBody, Unread> {
         let sent = stream::iter(chunks);
         let body = if stalls {
             Body::from_stream(sent.chain(stream::pending()))
         } else {
             Body::from_stream(sent)
         };
-        read(body, 8, Duration::from_millis(20)).await
+        read(body, 8, room(100), Duration::from_millis(20)).await
     }
 
     #[tokio::test]
     async fn a_body_is_read_within_its_size_and_time() {
-        assert_eq!(read_chunks(vec![Ok("abcd"), Ok("efgh")], false).await.unwrap(), "abcdefgh");
+        for chunks in [vec!["abcdefgh"], vec!["abcd", "efgh"], vec!["a", "", "bc", "defg", "h"]] {
+            let body = read_chunks(chunks.into_iter().map(Ok).collect(), false).await.unwrap();
+            assert_eq!(&*body, b"abcdefgh");
+        }
+        assert_eq!(&*read_chunks(Vec::new(), false).await.unwrap(), b"");
         let error = read_chunks(vec![Ok("abcd"), Ok("efghi")], true).await.unwrap_err();
         assert!(matches!(error, Unread::TooLarge { limit: 8 }), "{error}");
         let error = read_chunks(vec![Ok("abcd")], true).await.unwrap_err();
@@ -108,7 +164,20 @@ mod tests {
 
     #[tokio::test]
     async fn an_announced_size_above_the_limit_is_refused_unread() {
-        let error = read(Body::from("123456789"), 8, Duration::ZERO).await.unwrap_err();
+        let error = read(Body::from("123456789"), 8, room(100), Duration::ZERO).await.unwrap_err();
         assert!(matches!(error, Unread::TooLarge { limit: 8 }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn bodies_together_keep_to_their_budget() {
+        let budget = BodyBudget::new(10);
+        let begin =
+            |text: &'static str| read(Body::from(text), 8, budget.begin(), Duration::from_secs(1));
+        let held = begin("12345678").await.unwrap();
+        let error = begin("abc").await.unwrap_err();
+        assert!(matches!(error, Unread::NoRoom), "{error}");
+        assert_eq!(error.refused(), Refused::Overloaded);
+        drop(held);
+        assert_eq!(&*begin("abc").await.unwrap(), b"abc");
     }
 }

@@ -2,12 +2,14 @@
 
 mod accept;
 mod body;
+mod body_budget;
 mod deadline;
 mod identity;
 mod layers;
 mod reply;
 mod router;
 mod routes;
+mod server_timing;
 
 pub use layers::path::normalise as normalise_path;
 pub use router::{MetricsPort, SigningPort};

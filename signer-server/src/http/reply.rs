@@ -46,7 +46,11 @@ impl Refused {
 
     /// The answer, in the form that the client accepts: `{"code","message"}` or one line of text.
     pub(super) fn reply(self, headers: &HeaderMap, message: &str) -> Response {
-        let mut response = explain(self.status(), headers, message);
+        self.when_to_retry(explain(self.status(), headers, message))
+    }
+
+    /// Adds to an answer when the client may come back, if that may help.
+    pub(super) fn when_to_retry(self, mut response: Response) -> Response {
         if self == Self::Overloaded {
             response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }

@@ -12,9 +12,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
     body::MaxBodyBytes,
+    body_budget::BodyBudget,
     layers::{access_log, cors, host_allow_list},
     reply,
     routes::{self, sign_batch::MaxBatchKeys},
+    server_timing::ServerTiming,
 };
 use crate::{
     config::{CorsOrigins, HostAllowList},
@@ -33,10 +35,13 @@ struct Parts {
     reloader: Arc<Reloader>,
     slashing: SlashingProtection,
     max_body_bytes: MaxBodyBytes,
+    body_budget: BodyBudget,
     max_batch_keys: MaxBatchKeys,
+    server_timing: ServerTiming,
 }
 
 /// The parts behind the signing port, and which endpoints it has.
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct SigningPort {
     /// Signs.
     pub signing: Arc<SigningService>,
@@ -52,8 +57,12 @@ pub struct SigningPort {
     pub signing_extension: bool,
     /// Largest body that is read, in bytes.
     pub max_body_bytes: usize,
+    /// Most bytes of all bodies that are in memory at a time.
+    pub max_body_bytes_in_flight: usize,
     /// Most keys of one batch request.
     pub max_batch_keys: usize,
+    /// Whether answers to signing requests say where the time went.
+    pub server_timing: bool,
     /// Hosts that a request may name.
     pub host_allow_list: HostAllowList,
     /// Origins that a request may name.
@@ -72,7 +81,9 @@ impl SigningPort {
             reloader: self.reloader,
             slashing: self.slashing.clone(),
             max_body_bytes: MaxBodyBytes(self.max_body_bytes),
+            body_budget: BodyBudget::new(self.max_body_bytes_in_flight),
             max_batch_keys: MaxBatchKeys(self.max_batch_keys),
+            server_timing: ServerTiming(self.server_timing),
         };
         let mut router = Router::new()
             .route("/api/v1/eth2/sign/{identifier}", post(routes::sign::post))
@@ -108,6 +119,8 @@ impl SigningPort {
 pub struct MetricsPort {
     /// Every metric of the process.
     pub metrics: Arc<Metrics>,
+    /// Slashing protection, for its state.
+    pub slashing: SlashingProtection,
     /// The groups to show.
     pub categories: Vec<Category>,
     /// Hosts that a request may name.
@@ -119,6 +132,7 @@ impl MetricsPort {
     pub fn router(self) -> Router {
         let page = routes::metrics::MetricsPage {
             metrics: self.metrics,
+            slashing: self.slashing,
             categories: self.categories.into(),
         };
         Router::new()

@@ -11,7 +11,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{net::TcpStream, sync::watch, time::Instant};
 use tower::ServiceExt;
 
 use super::{Shutdown, activity::Activity};
@@ -32,6 +32,37 @@ const LAST_CALL: Duration = Duration::from_millis(250);
 
 /// How long a client may take to end a connection that is closing and carries no request.
 const CLOSING: Duration = Duration::from_secs(2);
+
+/// How long a connection without a request stays open while others wait for its place. Long enough
+/// that a client under load, which has connected and not sent its request yet, is not cut.
+const IDLE_WHEN_FULL: Duration = Duration::from_secs(5);
+
+/// How long connections without requests stay open.
+#[derive(Clone, Debug)]
+pub(super) struct Patience {
+    /// Usually; `None` for ever.
+    pub(super) idle_timeout: Option<Duration>,
+    /// Whether all places are taken.
+    pub(super) is_full: watch::Receiver<bool>,
+}
+
+impl Patience {
+    fn now(&self) -> Option<Duration> {
+        let when_full = self.is_full.borrow().then_some(IDLE_WHEN_FULL);
+        match (self.idle_timeout, when_full) {
+            (Some(usual), Some(when_full)) => Some(usual.min(when_full)),
+            (usual, when_full) => usual.or(when_full),
+        }
+    }
+
+    /// Resolves when [`Self::now`] may have changed.
+    async fn changed(&mut self) {
+        if self.is_full.changed().await.is_err() {
+            // The port is closed: it stays as it is.
+            std::future::pending::<()>().await;
+        }
+    }
+}
 
 /// Who is at the other end of a connection. Every request carries it as an extension.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +88,7 @@ pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    idle_timeout: Option<Duration>,
+    mut patience: Patience,
     shutdown: Shutdown,
 ) {
     // Answers are small: waiting to fill a segment would only delay them.
@@ -83,14 +114,14 @@ pub(super) async fn serve(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(idle_timeout)
+        .header_read_timeout(patience.idle_timeout)
         .max_buf_size(READ_BUFFER_BYTES);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_CONCURRENT_STREAMS);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut phase = Phase::Open;
     loop {
         let wait = match phase {
-            Phase::Open => idle_timeout.unwrap_or(NEVER).saturating_sub(activity.idle_for()),
+            Phase::Open => patience.now().unwrap_or(NEVER).saturating_sub(activity.idle_for()),
             Phase::LastCall { until } => until.saturating_duration_since(Instant::now()),
             Phase::Closing { since } => CLOSING.saturating_sub(quiet_for(&activity, since)),
         };
@@ -105,11 +136,12 @@ pub(super) async fn serve(
             () = shutdown.drain.cancelled(), if matches!(phase, Phase::Open) => {
                 phase = Phase::LastCall { until: Instant::now() + LAST_CALL };
             }
+            () = patience.changed(), if matches!(phase, Phase::Open) => {}
             () = activity.request_began(), if matches!(phase, Phase::LastCall { .. }) => {}
             () = tokio::time::sleep(wait.max(Duration::from_millis(10))) => {}
         }
         let is_over = match phase {
-            Phase::Open => idle_timeout.is_some_and(|timeout| activity.idle_for() >= timeout),
+            Phase::Open => patience.now().is_some_and(|timeout| activity.idle_for() >= timeout),
             Phase::LastCall { until } => activity.is_running() || Instant::now() >= until,
             Phase::Closing { since } if quiet_for(&activity, since) >= CLOSING => return,
             Phase::Closing { .. } => false,

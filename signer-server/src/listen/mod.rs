@@ -6,8 +6,8 @@ mod descriptors;
 mod server;
 
 pub use connection::Peer;
-pub use descriptors::allow_many_connections;
-pub use server::{ListenError, Listener, OpenListener, serve};
+pub use descriptors::{affordable_connections, allow_many_connections};
+pub use server::{Limits, ListenError, Listener, OpenListener, serve};
 use tokio_util::sync::CancellationToken;
 
 /// How ports and their connections are told to end.

@@ -2,14 +2,21 @@
 
 use std::{
     net::{SocketAddr, ToSocketAddrs},
+    sync::Arc,
     time::Duration,
 };
 
 use axum::Router;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+};
 use tokio_util::task::TaskTracker;
 
-use super::{Shutdown, connection};
+use super::{
+    Shutdown,
+    connection::{self, Patience},
+};
 
 /// Connections that the kernel may hold before they are accepted. A validator client opens
 /// hundreds at once when a slot's attestations are due.
@@ -105,31 +112,51 @@ impl Listener {
     }
 }
 
+/// What the connections of one port may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most of them at a time. Further ones wait with the kernel until another one ends, and those
+    /// that carry no request end soon.
+    pub connections: usize,
+    /// One without requests is closed after this time; `None` never closes it.
+    pub idle_timeout: Option<Duration>,
+}
+
 /// Accepts connections until `shutdown`, then lets running requests end. Returns when the last
 /// connection has ended; the caller limits how long it waits for that.
-pub async fn serve(
-    listener: OpenListener,
-    router: Router,
-    idle_timeout: Option<Duration>,
-    shutdown: Shutdown,
-) {
+pub async fn serve(listener: OpenListener, router: Router, limits: Limits, shutdown: Shutdown) {
+    let Limits { connections: most, idle_timeout } = limits;
+    let free = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+    let (full, is_full) = watch::channel(false);
     let connections = TaskTracker::new();
-    let spawn = |stream: TcpStream, peer: SocketAddr| {
+    let spawn = |stream: TcpStream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>| {
         // A client of IPv4 looks like one of IPv6 to a port that serves both.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let patience = Patience { idle_timeout, is_full: is_full.clone() };
         let (router, shutdown) = (router.clone(), shutdown.clone());
-        connections.spawn(connection::serve(stream, peer, router, idle_timeout, shutdown));
+        connections.spawn(async move {
+            connection::serve(stream, peer, router, patience, shutdown).await;
+            drop(place);
+        });
     };
     let mut is_failing = false;
+    let mut has_warned = false;
     loop {
-        let accepted = tokio::select! {
+        let is_full = free.available_permits() == 0;
+        full.send_if_modified(|was_full| std::mem::replace(was_full, is_full) != is_full);
+        if is_full && !has_warned {
+            // Once: at the limit every connection that ends makes room for one that fills it again.
+            has_warned = true;
+            tracing::warn!("all {most} connections are in use: new ones wait for one to end");
+        }
+        let (place, accepted) = tokio::select! {
             () = shutdown.drain.cancelled() => break,
-            accepted = listener.0.accept() => accepted,
+            next = next(&listener.0, &free) => next,
         };
         match accepted {
             Ok((stream, peer)) => {
                 is_failing = false;
-                spawn(stream, peer);
+                spawn(stream, peer, place);
             }
             Err(error) => {
                 // One line for a row of failures, not one for each.
@@ -141,11 +168,22 @@ pub async fn serve(
             }
         }
     }
-    if let Err(error) = accept_waiting(listener, spawn) {
+    // These are at most as many as the kernel held, and end with their first answer.
+    if let Err(error) = accept_waiting(listener, |stream, peer| spawn(stream, peer, None)) {
         tracing::warn!(%error, "connections that waited to be accepted were turned away");
     }
     connections.close();
     connections.wait().await;
+}
+
+/// Waits for a free place, then for a connection to take it.
+async fn next(
+    listener: &TcpListener,
+    free: &Arc<Semaphore>,
+) -> (Option<OwnedSemaphorePermit>, std::io::Result<(TcpStream, SocketAddr)>) {
+    // Never closed, so there is always a permit in the end.
+    let place = free.clone().acquire_owned().await.ok();
+    (place, listener.accept().await)
 }
 
 /// Accepts what the kernel has already promised clients, who may have sent their request by now,

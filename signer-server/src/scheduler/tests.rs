@@ -5,6 +5,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use proptest::prelude::*;
 
 use super::{Admission, Bounds, Class, Lost, Overloaded, Pending, Scheduler};
 use crate::telemetry::metrics::{Metrics, MetricsOptions};
@@ -178,4 +179,81 @@ async fn closing_finishes_what_waits_and_admits_nothing_more() {
     first.finished().await.unwrap();
     assert_eq!(waiting.finished().await.unwrap().value, 3);
     assert!(late.finished().await.is_err(), "brought after the close");
+}
+
+#[tokio::test]
+async fn closing_with_every_queue_full_does_all_of_it_in_order() {
+    const BOUND: usize = 40;
+    let (scheduler, release, _first) = busy_pool([BOUND; 5]);
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut pending = Vec::new();
+    for class in Class::ALL.into_iter().rev() {
+        for _ in 0..BOUND {
+            let order = order.clone();
+            pending.push(admit(&scheduler, class).unwrap().run(move || order.lock().push(class)));
+        }
+        assert!(admit(&scheduler, class).is_err(), "{class:?} is full");
+    }
+    assert_eq!(scheduler.depths(), [BOUND; 5]);
+    let closer = std::thread::spawn(move || {
+        scheduler.close();
+        scheduler.depths()
+    });
+    release.send(()).unwrap();
+    for job in pending {
+        job.finished().await.unwrap();
+    }
+    assert_eq!(closer.join().unwrap(), [0; 5]);
+    let expected: Vec<_> = Class::ALL.into_iter().flat_map(|class| [class; BOUND]).collect();
+    assert_eq!(*order.lock(), expected);
+}
+
+/// A job of the property below.
+#[derive(Clone, Debug)]
+struct Brought {
+    class: Class,
+    seconds: u64,
+    /// Its requester goes away before a thread is free.
+    is_dropped: bool,
+}
+
+fn brought() -> impl Strategy<Value = Brought> {
+    let class = (0..Class::ALL.len()).prop_map(|index| Class::ALL[index]);
+    (class, 30..40_u64, any::<bool>()).prop_map(|(class, seconds, is_dropped)| Brought {
+        class,
+        seconds,
+        is_dropped,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Deadlines are far, so that nothing is promoted: the order is class, deadline, arrival.
+    #[test]
+    fn every_job_runs_once_in_order_unless_its_requester_has_gone(
+        jobs in prop::collection::vec(brought(), 0..60),
+    ) {
+        let (scheduler, release, _first) = busy_pool([64; 5]);
+        let ran = Arc::new(Mutex::new(Vec::new()));
+        let now = Instant::now();
+        let mut kept = Vec::new();
+        for (number, job) in jobs.iter().enumerate() {
+            let deadline = now + Duration::from_secs(job.seconds);
+            let log = ran.clone();
+            let admission = scheduler.admit(job.class, 1, deadline).unwrap();
+            let pending = admission.run(move || log.lock().push(number));
+            if !job.is_dropped {
+                kept.push(pending);
+            }
+        }
+        release.send(()).unwrap();
+        scheduler.close();
+        let mut expected: Vec<usize> =
+            (0..jobs.len()).filter(|number| !jobs[*number].is_dropped).collect();
+        expected.sort_by_key(|number| (jobs[*number].class, jobs[*number].seconds));
+        prop_assert_eq!(&*ran.lock(), &expected);
+        prop_assert_eq!(kept.len(), expected.len());
+        prop_assert_eq!(scheduler.depths(), [0; 5]);
+    }
 }

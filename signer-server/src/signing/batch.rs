@@ -10,12 +10,14 @@ use futures_util::future::join_all;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use signer_client::wire::{PublicKey, Signature};
+use tokio::task::block_in_place;
+use tracing::Instrument;
 
-use super::{Arrival, SignError, Signed, SigningService};
+use super::{Arrival, LONG_BODY_BYTES, SignError, Signed, SigningService, Timings, spans};
 use crate::{
     audit::{Client, Outcome, Ticket},
     bls::Sealed,
-    duty::{Duty, DutyType},
+    duty::{Duty, DutyType, Protection},
     keys::parse_identifier,
     scheduler::{Completed, Lost, Overloaded},
     telemetry::metrics::RequestTimer,
@@ -94,14 +96,16 @@ struct Part {
     timer: RequestTimer,
 }
 
-/// Whether the object of a type is the same for every validator that signs it.
-const fn is_shared(duty_type: DutyType) -> bool {
-    match duty_type {
+/// Whether the object is the same for every validator that signs it.
+const fn is_shared(duty: &Duty) -> bool {
+    match duty.duty_type {
         DutyType::Attestation
         | DutyType::AggregationSlot
         | DutyType::RandaoReveal
         | DutyType::SyncCommitteeMessage
         | DutyType::SyncCommitteeSelectionProof => true,
+        // A block names its proposer, also when it comes as a root.
+        DutyType::Generic => !matches!(duty.protection, Protection::Block { .. }),
         DutyType::Block
         | DutyType::BlockV2
         | DutyType::AggregateAndProof
@@ -132,6 +136,8 @@ impl SigningService {
     /// refused as a whole before its keys are looked at. Results come in the order of the
     /// identifiers; the failure of one key changes nothing for the others.
     ///
+    /// Where the time went is added to `timings`: the longest of all keys.
+    ///
     /// # Errors
     /// When nothing was signed or recorded for any key.
     pub async fn sign_batch(
@@ -140,10 +146,18 @@ impl SigningService {
         body: &[u8],
         max_keys: usize,
         limit: Option<Duration>,
+        timings: &mut Timings,
     ) -> Result<Vec<BatchItem>, BatchError> {
         let arrival = Arrival::now(limit);
-        match self.read_batch(body, max_keys) {
-            Ok((duty, keys)) => self.sign_all(client, &duty, keys, arrival).await,
+        let read = || self.read_batch(body, max_keys);
+        // Thousands of keys take milliseconds to read: the other requests of this thread move to
+        // another one meanwhile.
+        let read = if body.len() > LONG_BODY_BYTES { block_in_place(read) } else { read() };
+        match read {
+            Ok((duty, keys)) => {
+                let span = spans::request();
+                self.sign_all(client, &duty, keys, arrival, timings).instrument(span).await
+            }
             Err(error) => {
                 let (mut ticket, mut timer) = (self.audit.begin(client, ""), self.timer(arrival));
                 if let BatchError::Type(duty_type) = &error {
@@ -182,7 +196,7 @@ impl SigningService {
         }
         let request = body.signing_request.get().as_bytes();
         let duty = self.classify(request).map_err(BatchError::Request)?;
-        if !is_shared(duty.duty_type) {
+        if !is_shared(&duty) {
             return Err(BatchError::Type(duty.duty_type));
         }
         Ok((duty, keys))
@@ -194,7 +208,10 @@ impl SigningService {
         duty: &Duty,
         keys: Vec<(String, PublicKey)>,
         arrival: Arrival,
+        timings: &mut Timings,
     ) -> Result<Vec<BatchItem>, BatchError> {
+        spans::describe(duty);
+        spans::count_keys(keys.len());
         let class = duty.duty_type.class();
         let mut room = self.audit.wait_for_room(class, keys.len()).await;
         let mut parts: Vec<_> = keys
@@ -219,7 +236,7 @@ impl SigningService {
                 for part in parts {
                     let shed = Err(SignError::Overloaded(overloaded));
                     // Its audit row and metrics are what matters; the batch is refused as one.
-                    drop(Self::close(part.ticket, part.timer, shed));
+                    drop(Self::close(part.ticket, part.timer, shed).await);
                 }
                 return Err(overloaded.into());
             }
@@ -230,7 +247,9 @@ impl SigningService {
             .flatten()
             .map(|key| {
                 let (key, points) = (key.clone(), self.points.clone());
-                move || Sealed::sign(key.secret_key(), &points, key.public_key(), signing_root)
+                spans::job(move || {
+                    Sealed::sign(key.secret_key(), &points, key.public_key(), signing_root)
+                })
             })
             .collect();
         // Signatures are made while the records are being written, and stay sealed until then.
@@ -255,9 +274,10 @@ impl SigningService {
                 ticket.spent_signing(ran);
                 Ok(Signed { signature: value.open(&cleared)?, is_repeat: cleared.is_repeat() })
             });
-            let result = Self::close(ticket, timer, result);
-            BatchItem { identifier, result }
+            timings.include(ticket.timings());
+            async { BatchItem { identifier, result: Self::close(ticket, timer, result).await } }
         });
-        Ok(items.collect())
+        // All at once, so that rows which signatures wait for share their transactions.
+        Ok(join_all(items).await)
     }
 }

@@ -10,6 +10,9 @@ use super::{MarkerError, Refusal, StoreError};
 /// Option that confirms a new, empty database although keys were registered before.
 pub const CONFIRM_OPTION: &str = "--accept-new-slashing-protection-db";
 
+/// Option that makes a database safe that may not know everything that was signed.
+pub const SAFE_START_OPTION: &str = "--safe-start";
+
 /// Why slashing protection could not be opened. Every one of these stops the start. Databases are
 /// named by their file, or by their address without credentials.
 #[derive(Debug, thiserror::Error)]
@@ -45,12 +48,21 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is no database, or it can't be looked at.
+    #[error("can't read the slashing protection database {}: {source}", path.display())]
+    Unreadable {
+        /// The database file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Keys were registered before, and their database is gone.
     #[error(
         "the slashing protection database {} is missing, but {} says that keys were registered in \
          it. Starting without it could sign what is slashable. Restore the file; or, if no \
          validator of this signer can have signed anything that matters, confirm a new empty \
-         database with {CONFIRM_OPTION}",
+         database with {CONFIRM_OPTION}. If it is lost, {SAFE_START_OPTION} begins a new one whose \
+         keys sign only what comes after now",
         database.display(), marker.display()
     )]
     DatabaseMissing {
@@ -64,7 +76,7 @@ pub enum OpenError {
         "the slashing protection database {} (identity {found}) is not the one that {} remembers \
          (identity {expected}). Starting with it could sign what is slashable. Put the right \
          database in place; or, if this one knows everything that was signed, confirm it with \
-         {CONFIRM_OPTION}",
+         {CONFIRM_OPTION}; or start with {SAFE_START_OPTION}, which costs each key one duty",
         database.display(), marker.display()
     )]
     DatabaseReplaced {
@@ -76,6 +88,35 @@ pub enum OpenError {
         expected: Uuid,
         /// Identity in the file.
         found: Uuid,
+    },
+    /// The database is an older copy of itself.
+    #[error(
+        "the slashing protection database {} is an older copy: it holds {found} transactions with \
+         records, but {} remembers {known}. Starting with it could sign what is slashable. Put the \
+         newest one in place; or start with {SAFE_START_OPTION}, which costs each key one duty; \
+         or, if no key has signed since the copy was made, confirm it with {CONFIRM_OPTION}",
+        database.display(), marker.display()
+    )]
+    DatabaseRolledBack {
+        /// The marker that remembers.
+        marker: PathBuf,
+        /// The file in use.
+        database: PathBuf,
+        /// Transactions that the marker knows of.
+        known: u64,
+        /// Transactions in the file.
+        found: u64,
+    },
+    /// The folder of the database is on a network file system, where two machines could open it.
+    #[error(
+        "{} is on a network file system ({kind}), where SQLite can't keep another machine from \
+         opening it too: put it on a local disk", database.display()
+    )]
+    NetworkFileSystem {
+        /// The file.
+        database: PathBuf,
+        /// Type of the file system.
+        kind: String,
     },
     /// A marker can't be read or written. A damaged one is replaced when the database is
     /// confirmed.
@@ -215,4 +256,20 @@ pub enum Unavailable {
     /// It was closed.
     #[error("the database is closed")]
     Closed,
+    /// Nothing slashable is signed until an operator has looked and the signer is started again.
+    #[error("it is halted until an operator has looked: {reason} (the log says more)")]
+    Halted {
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+impl Unavailable {
+    /// What is told to those whose request an error of the database ended.
+    pub(super) const fn after(error: &StoreError) -> Self {
+        match error.halt_reason() {
+            Some(reason) => Self::Halted { reason },
+            None => Self::Database,
+        }
+    }
 }

@@ -12,11 +12,16 @@
 //! (registering keys, reading the audit trail). Everybody gets a turn in every round, so that no
 //! flood of one kind starves another; a block waits for at most one turn of each.
 //!
+//! Old records are pruned in small pieces, each only when nothing waits.
+//!
 //! When the database fails, every waiting and arriving request is told so at once until the
-//! database is open again.
+//! database is open again. When it has lost records, they are told so until the end: an operator
+//! must look first.
 
 mod batch;
+mod pruner;
 mod status;
+mod sweeper;
 mod worker;
 
 use std::{ops::Range, sync::Arc};
@@ -24,11 +29,13 @@ use std::{ops::Range, sync::Arc};
 use signer_client::wire::{PublicKey, Slot};
 use tokio::sync::{mpsc, oneshot};
 
-pub(super) use self::status::HealthCheck;
-use self::{batch::Waiting, status::Status, worker::Worker};
+pub use self::pruner::PruningSchedule;
+pub(super) use self::status::{HealthCheck, Status};
+use self::{batch::Waiting, worker::Worker};
 use super::{
     error::Unavailable,
     rules::VoteEpochs,
+    state::ProtectionState,
     store::{AuditPart, Decision, HighWatermark, Request, Store, StoreError},
 };
 use crate::audit::{Buffer, Filter};
@@ -79,11 +86,13 @@ impl Queues {
         audit: Arc<Buffer>,
         capacity: usize,
         health_check: HealthCheck,
+        pruning: Option<PruningSchedule>,
     ) -> Self {
         let (attestations, waiting_attestations) = mpsc::channel(capacity);
         let (blocks, waiting_blocks) = mpsc::channel(capacity);
         let (commands, waiting_commands) = mpsc::channel(16);
         let status = Arc::new(Status::new(store.high_watermark(), health_check));
+        status.set_batches(store.batches());
         let worker = Worker::new(
             store,
             waiting_attestations,
@@ -93,7 +102,7 @@ impl Queues {
             Arc::clone(&status),
             health_check,
         );
-        tokio::spawn(worker.run());
+        tokio::spawn(worker.pruning(pruning).run());
         Self { attestations, blocks, commands, status }
     }
 }
@@ -106,8 +115,9 @@ impl Lane {
         audit: Arc<Buffer>,
         capacity: usize,
         health_check: HealthCheck,
+        pruning: Option<PruningSchedule>,
     ) -> Self {
-        let worker = Queues::start(store, audit, capacity, health_check);
+        let worker = Queues::start(store, audit, capacity, health_check, pruning);
         Self { workers: Arc::new([worker]), attestations: 0..1, blocks: 0, general: 0 }
     }
 
@@ -117,13 +127,16 @@ impl Lane {
         audit: Arc<Buffer>,
         capacity: usize,
         health_check: HealthCheck,
+        pruning: Option<PruningSchedule>,
     ) -> Self {
-        // Only one worker writes audit rows; the others look after a buffer that stays empty.
-        let other = |store| Queues::start(store, Buffer::discarding(), capacity, health_check);
+        // Only one worker prunes and writes audit rows; the others look after a buffer that stays
+        // empty.
+        let other =
+            |store| Queues::start(store, Buffer::discarding(), capacity, health_check, None);
         let mut workers: Vec<_> = stores.attestations.into_iter().map(other).collect();
         let attestations = 0..workers.len();
         workers.push(other(stores.blocks));
-        workers.push(Queues::start(stores.general, audit, capacity, health_check));
+        workers.push(Queues::start(stores.general, audit, capacity, health_check, pruning));
         let (blocks, general) = (attestations.end, attestations.end + 1);
         Self { workers: workers.into(), attestations, blocks, general }
     }
@@ -147,7 +160,9 @@ impl Lane {
         &self,
         request: Request<VoteEpochs>,
     ) -> Result<Decision, Unavailable> {
-        enqueue(&self.worker_of(&request.key).attestations, request).await
+        let worker = self.worker_of(&request.key);
+        self.check_trouble_of(worker)?;
+        enqueue(&worker.attestations, request).await
     }
 
     /// Clears a block; the same holds.
@@ -155,7 +170,21 @@ impl Lane {
         &self,
         request: Request<Slot>,
     ) -> Result<Decision, Unavailable> {
-        enqueue(&self.workers[self.blocks].blocks, request).await
+        let worker = &self.workers[self.blocks];
+        self.check_trouble_of(worker)?;
+        enqueue(&worker.blocks, request).await
+    }
+
+    /// Fails when the database is known not to answer, so that nobody waits for it. Lost records
+    /// that one worker has found stop all of them.
+    fn check_trouble_of(&self, worker: &Queues) -> Result<(), Unavailable> {
+        if worker.commands.is_closed() {
+            return Err(Unavailable::Closed);
+        }
+        if let ProtectionState::Halted { reason } = self.status().state() {
+            return Err(Unavailable::Halted { reason });
+        }
+        worker.status.known_trouble().map_or(Ok(()), Err)
     }
 
     pub(super) async fn register(&self, keys: Vec<PublicKey>) -> Result<(), Unavailable> {
@@ -201,7 +230,18 @@ pub(super) struct LaneStatus<'a> {
 impl LaneStatus<'_> {
     /// Whether the database is open for each of them and hangs for none.
     pub(super) fn is_healthy(&self) -> bool {
-        self.lane.workers.iter().all(|worker| worker.status.is_healthy())
+        self.state() == ProtectionState::Running
+    }
+
+    /// That of the worker that is worst off.
+    pub(super) fn state(&self) -> ProtectionState {
+        let states = self.lane.workers.iter().map(|worker| worker.status.state());
+        states.max_by_key(|state| state.severity()).unwrap_or(ProtectionState::Running)
+    }
+
+    /// The status of the worker for commands, which also prunes and counts.
+    pub(super) fn general(&self) -> &Arc<Status> {
+        &self.lane.workers[self.lane.general].status
     }
 
     /// As the worker for commands last saw it.

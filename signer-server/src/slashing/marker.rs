@@ -4,15 +4,24 @@
 //! would allow everything again. So once keys are registered, a small file with the database's
 //! identity lies in every writable key folder; at the next start a missing or different database
 //! stops the signer until the operator confirms. The path of the database does not matter: a data
-//! folder may move. An older copy of the same database has the same identity and is not noticed.
+//! folder may move.
+//!
+//! The marker also says how many transactions with records the database had at least when it was
+//! written. A database with fewer is an older copy of itself, and stops the signer, too.
+
+mod keeper;
 
 use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use uuid::Uuid;
+
+pub(super) use self::keeper::Keeper;
 
 /// Name of the file in a key folder.
 pub const FILE_NAME: &str = ".midslot-slashing-protection";
@@ -23,6 +32,9 @@ const FILE_NAME_BESIDE_DATABASE: &str = ".midslot-slashing-protection-keys-regis
 /// The line that carries the identity begins with this.
 const CLUSTER: &str = "cluster: ";
 
+/// The line that carries the number of transactions begins with this.
+const BATCHES: &str = "batches: ";
+
 /// A marker that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Marker {
@@ -30,6 +42,8 @@ pub(super) struct Marker {
     pub(super) path: PathBuf,
     /// Identity of the database that registered keys.
     pub(super) cluster: Uuid,
+    /// Transactions with records that it had at least; zero in a marker that does not tell.
+    pub(super) batches: u64,
 }
 
 /// Why markers could not be read or written.
@@ -44,7 +58,8 @@ pub enum MarkerError {
         source: io::Error,
     },
     /// The file does not hold a database's identity.
-    #[error("the marker {} is damaged: it has no line \"{CLUSTER}<uuid>\"", path.display())]
+    #[error("the marker {} is damaged: it has no line \"{CLUSTER}<uuid>\", or its line \"{BATCHES}\" has no \
+             number", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -65,18 +80,21 @@ pub(super) struct Places {
     directories: Vec<PathBuf>,
     /// `None` for a database on a server.
     database_directory: Option<PathBuf>,
+    /// Held while a marker is written.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Places {
     /// `directories`: the key folders; they need not exist. `database_directory`: the folder of
     /// the database file.
     pub(super) fn new(directories: Vec<PathBuf>, database_directory: &Path) -> Self {
-        Self { directories, database_directory: Some(database_directory.to_owned()) }
+        let database_directory = Some(database_directory.to_owned());
+        Self { directories, database_directory, turn: Arc::default() }
     }
 
     /// For a database on a server, which has no folder here.
     pub(super) fn of_server(directories: Vec<PathBuf>) -> Self {
-        Self { directories, database_directory: None }
+        Self { directories, database_directory: None, turn: Arc::default() }
     }
 
     /// The same, and these folders in place of the others.
@@ -98,8 +116,8 @@ impl Places {
         let mut markers = Vec::new();
         for path in self.files() {
             match fs::read_to_string(&path) {
-                Ok(text) => match cluster_in(&text) {
-                    Some(cluster) => markers.push(Marker { path, cluster }),
+                Ok(text) => match contents(&text) {
+                    Some((cluster, batches)) => markers.push(Marker { path, cluster, batches }),
                     None => return Err(MarkerError::Damaged { path }),
                 },
                 Err(error) if is_absent(&error) => {}
@@ -109,12 +127,19 @@ impl Places {
         Ok(markers)
     }
 
-    /// Makes every writable key folder hold a marker of this database. Durable when it returns.
-    pub(super) fn write(&self, cluster: Uuid, database: &Path) -> Result<(), MarkerError> {
+    /// Makes every writable key folder hold a marker of this database, which has so many durable
+    /// transactions with records. Durable when it returns.
+    pub(super) fn write(
+        &self,
+        cluster: Uuid,
+        batches: u64,
+        database: &Path,
+    ) -> Result<(), MarkerError> {
+        let _turn = self.turn.lock();
         let mut written = Vec::new();
         for directory in self.directories.iter().filter(|directory| directory.is_dir()) {
             let marker = directory.join(FILE_NAME);
-            match write_marker(&marker, cluster, database) {
+            match write_marker(&marker, cluster, batches, database) {
                 Ok(()) => written.push(directory),
                 Err(error) if marker.exists() => tracing::warn!(
                     marker = %marker.display(), %error,
@@ -139,7 +164,7 @@ impl Places {
         // A marker of an earlier database there would contradict the new ones.
         let beside_database = directory.join(FILE_NAME_BESIDE_DATABASE);
         if written.is_empty() || beside_database.exists() {
-            write_marker(&beside_database, cluster, database)
+            write_marker(&beside_database, cluster, batches, database)
                 .map_err(|source| MarkerError::Unwritable { path: beside_database, source })?;
         }
         if !self.is_any_apart(&written) {
@@ -150,6 +175,18 @@ impl Places {
             );
         }
         Ok(())
+    }
+
+    /// Raises the number in those markers of this database that are there.
+    pub(super) fn advance(&self, cluster: Uuid, batches: u64, database: &Path) {
+        let _turn = self.turn.lock();
+        for path in self.files() {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let is_ours = contents(&text).is_some_and(|(found, _)| found == cluster);
+            if is_ours && let Err(error) = write_marker(&path, cluster, batches, database) {
+                tracing::debug!(marker = %path.display(), %error, "the marker stays as it is");
+            }
+        }
     }
 
     /// Whether one of these folders is another one than the database's.
@@ -165,14 +202,21 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-fn cluster_in(text: &str) -> Option<Uuid> {
-    let line = text.lines().find_map(|line| line.strip_prefix(CLUSTER))?;
-    line.trim().parse().ok()
+/// Identity and number of transactions. A number that is there must be one.
+fn contents(text: &str) -> Option<(Uuid, u64)> {
+    let value = |name| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let cluster = value(CLUSTER)?.parse().ok()?;
+    let batches = value(BATCHES).map_or(Some(0), |number| number.parse().ok())?;
+    Some((cluster, batches))
 }
 
 /// Writes to a temporary file first, so that a crash leaves the old marker or the new one whole.
-fn write_marker(path: &Path, cluster: Uuid, database: &Path) -> io::Result<()> {
-    if fs::read_to_string(path).is_ok_and(|text| cluster_in(&text) == Some(cluster)) {
+/// The number of a database never goes down.
+fn write_marker(path: &Path, cluster: Uuid, batches: u64, database: &Path) -> io::Result<()> {
+    let is_known = |text: &str| {
+        contents(text).is_some_and(|(found, known)| found == cluster && known >= batches)
+    };
+    if fs::read_to_string(path).is_ok_and(|text| is_known(&text)) {
         return Ok(());
     }
     let temporary = path.with_extension("new");
@@ -182,6 +226,7 @@ fn write_marker(path: &Path, cluster: Uuid, database: &Path) -> io::Result<()> {
         "Midslot has registered validator keys in the slashing protection database below.\n\
          Keep this file: it stops the signer from starting with that database lost.\n\
          {CLUSTER}{cluster}\n\
+         {BATCHES}{batches}\n\
          database: {}\n",
         database.display()
     )?;

@@ -10,9 +10,11 @@
 //! waits.
 
 mod administration;
+mod audit_reader;
 mod cleared;
 mod database_url;
 mod error;
+mod far_future;
 pub(crate) mod interchange;
 mod lane;
 mod marker;
@@ -21,16 +23,22 @@ mod postgres_url;
 mod protection;
 mod refusal;
 pub mod rules;
+mod safe_start;
+mod state;
 mod store;
 
 pub use administration::{Administration, AdministrationOptions};
+pub use audit_reader::AuditReader;
 pub use cleared::Cleared;
 pub use database_url::{DatabaseUrl, DatabaseUrlError};
-pub use error::{CONFIRM_OPTION, NotCleared, OpenError, RegisterError, Unavailable};
+pub use error::{
+    CONFIRM_OPTION, NotCleared, OpenError, RegisterError, SAFE_START_OPTION, Unavailable,
+};
 pub use interchange::{
     ExportError, FileError, ImportError, ImportOptions, ImportReport, KeyFailure, KeyOutcome,
     Survey, SurveyedFile,
 };
+pub use lane::PruningSchedule;
 pub use marker::{FILE_NAME as MARKER_FILE_NAME, MarkerError};
 pub use migration::{
     Compared, Gap, Inspection, Lack, MoveError, MoveReport, Problem, Web3SignerError,
@@ -38,8 +46,10 @@ pub use migration::{
 pub use postgres_url::{PostgresUrl, TlsMode};
 pub use protection::{OpenOptions, SlashingProtection};
 pub use refusal::{RecordedAttestation, RecordedBlock, Refusal};
+pub use safe_start::SafeFloors;
+pub use state::{ProtectionState, PruningTotals};
 pub use store::{
-    HighWatermark, RolledBack, StoreError,
+    HighWatermark, PruningPolicy, RolledBack, StoreError,
     postgres::{MigrateMode, PostgresOptions},
     records::{LowWatermark, RecordsError, Selection, WatermarkPlace},
 };

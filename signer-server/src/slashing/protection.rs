@@ -8,13 +8,13 @@ use std::{
 
 use signer_client::wire::{PublicKey, Root};
 use tokio::{task::spawn_blocking, time::timeout};
-use uuid::Uuid;
 
 use super::{
     Cleared, DatabaseUrl, HighWatermark, NotCleared, OpenError, PostgresOptions, PostgresUrl,
-    RegisterError, StoreError, Unavailable,
+    ProtectionState, PruningSchedule, PruningTotals, RegisterError, SafeFloors, StoreError,
+    Unavailable, far_future,
     lane::{HealthCheck, Lane, Stores},
-    marker::{self, Places},
+    marker::{self, Keeper, Places},
     rules::VoteEpochs,
     store::{
         Decision, Request,
@@ -24,8 +24,8 @@ use super::{
     },
 };
 use crate::{
-    audit::{Buffer, Filter, Ids, MAX_PAGE, Page, Ticket, Writer},
-    duty::{Duty, Protection},
+    audit::{AuditOptions, Buffer, Filter, Ids, Page, PageBuilder, Ticket, Writer},
+    duty::{Duty, NetworkClock, Protection},
 };
 
 /// Keys per transaction when registering: short enough not to hold up a signature for long.
@@ -50,6 +50,8 @@ pub struct OpenOptions {
     pub enabled: bool,
     /// Name of this process in the audit trail.
     pub instance: String,
+    /// How the audit trail is kept.
+    pub audit: AuditOptions,
     /// Requests of one kind that may wait for the database.
     pub queue_capacity: usize,
     /// Longest time a request waits for its answer.
@@ -58,6 +60,13 @@ pub struct OpenOptions {
     pub health_check_interval: Duration,
     /// How long a piece of its work may take before the database counts as down.
     pub health_check_timeout: Duration,
+    /// Raise the floors of all keys to these first: a database that has forgotten something then
+    /// signs only what comes after. Confirms the database like `accept_new_database`.
+    pub safe_start: Option<SafeFloors>,
+    /// Refuse duties far ahead of this clock.
+    pub far_future_guard: Option<NetworkClock>,
+    /// How old records are deleted; `None` keeps them all.
+    pub pruning: Option<PruningSchedule>,
 }
 
 impl OpenOptions {
@@ -71,10 +80,14 @@ impl OpenOptions {
             accept_new_database: false,
             enabled: true,
             instance: "signer".to_owned(),
+            audit: AuditOptions::default(),
             queue_capacity: 16_384,
             timeout: Duration::from_secs(4),
             health_check_interval: Duration::from_secs(30),
             health_check_timeout: Duration::from_secs(3),
+            safe_start: None,
+            far_future_guard: None,
+            pruning: None,
         }
     }
 }
@@ -91,15 +104,13 @@ struct Parts {
     database: Option<OpenDatabase>,
     enabled: bool,
     timeout: Duration,
+    far_future_guard: Option<NetworkClock>,
 }
 
 #[derive(Debug)]
 struct OpenDatabase {
     lane: Lane,
-    /// Its file, or its address without credentials.
-    name: PathBuf,
-    cluster: Uuid,
-    places: Places,
+    keeper: Keeper,
 }
 
 impl SlashingProtection {
@@ -112,16 +123,27 @@ impl SlashingProtection {
         if !options.enabled {
             warn_disabled();
         }
-        let (enabled, timeout) = (options.enabled, options.timeout);
-        let database = Some(database);
-        Ok(Self { parts: Arc::new(Parts { audit, database, enabled, timeout }) })
+        let parts = Parts {
+            audit,
+            database: Some(database),
+            enabled: options.enabled,
+            timeout: options.timeout,
+            far_future_guard: options.far_future_guard,
+        };
+        Ok(Self { parts: Arc::new(parts) })
     }
 
     /// No database at all: every duty is cleared, nothing is recorded, no audit trail is kept.
     pub fn disabled() -> Self {
         warn_disabled();
         let audit = Buffer::discarding();
-        let parts = Parts { audit, database: None, enabled: false, timeout: Duration::ZERO };
+        let parts = Parts {
+            audit,
+            database: None,
+            enabled: false,
+            timeout: Duration::ZERO,
+            far_future_guard: None,
+        };
         Self { parts: Arc::new(parts) }
     }
 
@@ -145,10 +167,10 @@ impl SlashingProtection {
             return Ok(());
         }
         // First the marker: a crash in between leaves one too many, never one too few.
-        let (places, name) = (database.places.clone(), database.name.clone());
-        let cluster = database.cluster;
+        let Keeper { places, cluster, database: path } = database.keeper.clone();
+        let batches = database.lane.status().general().batches();
         #[expect(clippy::disallowed_methods, reason = "once per reload, and one reload at a time")]
-        let written = spawn_blocking(move || places.write(cluster, &name)).await;
+        let written = spawn_blocking(move || places.write(cluster, batches, &path)).await;
         written.map_err(|_| Unavailable::Closed)??;
         for chunk in keys.chunks(REGISTER_CHUNK) {
             database.lane.register(chunk.to_vec()).await?;
@@ -185,12 +207,18 @@ impl SlashingProtection {
             return Ok(cleared);
         }
 
+        if let Some(clock) = self.parts.far_future_guard {
+            far_future::check_now(clock, &duty.protection)?;
+        }
         let asked = Instant::now();
         let decision = timeout(self.parts.timeout, ask(lane, key, duty, ticket)).await;
         let waited = asked.elapsed();
         ticket.waited_for_database(waited);
         match decision.unwrap_or(Err(Unavailable::TimedOut))? {
-            Some(Decision::New) => Ok(cleared.after(waited, false)),
+            Some(Decision::New) => {
+                ticket.is_recorded();
+                Ok(cleared.after(waited, false))
+            }
             Some(Decision::Repeat) => Ok(cleared.after(waited, true)),
             Some(Decision::Refused(refusal)) => Err(NotCleared::Refused(refusal)),
             Some(Decision::Unreadable) => Err(Unavailable::Database.into()),
@@ -205,37 +233,49 @@ impl SlashingProtection {
     }
 
     /// Whether blocks and attestations can be cleared and audit rows are written: the database is
-    /// open, the last write went well, and none hangs. Asks nobody.
+    /// open, the last write went well, none hangs, and no record was lost. Asks nobody.
+    pub fn state(&self) -> ProtectionState {
+        let database = self.parts.database.as_ref();
+        database.map_or(ProtectionState::Running, |database| database.lane.status().state())
+    }
+
+    /// Whether the state is [`ProtectionState::Running`].
     pub fn is_healthy(&self) -> bool {
         self.parts.database.as_ref().is_none_or(|database| database.lane.status().is_healthy())
+    }
+
+    /// What pruning has done since the start.
+    pub fn pruning(&self) -> PruningTotals {
+        let database = self.parts.database.as_ref();
+        database.map_or_else(PruningTotals::default, |database| {
+            database.lane.status().general().pruning()
+        })
     }
 
     /// Reads the audit trail, newest first. Rows of the last
     /// [`FLUSH_INTERVAL`](crate::audit::FLUSH_INTERVAL) may be missing.
     pub async fn read_audit(&self, filter: &Filter) -> Result<Page, Unavailable> {
-        let mut page = Page { entries: Vec::new(), next_before_id: None };
-        let Some(database) = &self.parts.database else { return Ok(page) };
-        let wanted = filter.limit.min(MAX_PAGE);
-        let mut before_id = filter.before_id;
-        while page.entries.len() < wanted {
-            let limit = wanted - page.entries.len();
-            let part = Filter { limit, before_id, ..filter.clone() };
+        let Some(database) = &self.parts.database else { return Ok(Page::default()) };
+        let mut page = PageBuilder::new(filter);
+        while let Some(part) = page.next_part() {
             let part = database.lane.read_audit(part).await?;
-            page.entries.extend(part.entries);
-            page.next_before_id = part.next_before_id;
-            if part.next_before_id.is_none() {
-                break;
-            }
-            before_id = part.next_before_id;
+            page.add(part.entries, part.next_before_id);
         }
-        Ok(page)
+        Ok(page.finish())
     }
 
     /// Answers what waits, writes what is finished, and lets go of the database. Everything asked
     /// later is answered with [`Unavailable::Closed`].
     pub async fn close(&self) -> Result<(), StoreError> {
         match &self.parts.database {
-            Some(database) => database.lane.close().await,
+            Some(database) => {
+                let closed = database.lane.close().await;
+                if self.parts.enabled {
+                    let batches = database.lane.status().general().batches();
+                    database.keeper.clone().advance(batches).await;
+                }
+                closed
+            }
             None => Ok(()),
         }
     }
@@ -257,14 +297,23 @@ async fn open_sqlite(
         places: options.enabled.then_some(&places),
         network_root: options.network_genesis_validators_root,
         accept_new_database: options.accept_new_database,
+        safe_start: options.safe_start.filter(|_| options.enabled),
     })
     .await?;
     refuse_departed(options, &mut store, path).await?;
-    let audit = Buffer::new(&options.instance, Ids::counting_from(next_audit_id));
+    let audit =
+        Buffer::open(&options.instance, Ids::counting_from(next_audit_id), options.audit.clone());
     let cluster = store.cluster();
     let (capacity, health_check) = (options.queue_capacity, options.health_check());
-    let lane = Lane::start(store, Arc::clone(&audit), capacity, health_check);
-    Ok((OpenDatabase { lane, name: path.to_owned(), cluster, places }, audit))
+    let pruning = options.pruning.filter(|_| options.enabled);
+    let lane = Lane::start(store, Arc::clone(&audit), capacity, health_check, pruning);
+    let keeper = Keeper { places, cluster, database: path.to_owned() };
+    if options.enabled {
+        let batches = lane.status().general().batches();
+        keeper.clone().advance(batches).await;
+        tokio::spawn(keeper.clone().keep(Arc::downgrade(lane.status().general()), batches));
+    }
+    Ok((OpenDatabase { lane, keeper }, audit))
 }
 
 async fn open_postgres(
@@ -278,16 +327,21 @@ async fn open_postgres(
         places: options.enabled.then_some(&places),
         network_root: options.network_genesis_validators_root,
         accept_new_database: options.accept_new_database,
+        create: true,
+        safe_start: options.safe_start.filter(|_| options.enabled),
     })
     .await?;
     let name = PathBuf::from(url.to_string());
     refuse_departed(options, &mut opened.general, &name).await?;
-    let audit = Buffer::new(&options.instance, Ids::from_clock(opened.instance));
+    let audit =
+        Buffer::open(&options.instance, Ids::from_clock(opened.instance), options.audit.clone());
     let (capacity, health_check) = (options.queue_capacity, options.health_check());
     let postgres::Opened { attestations, blocks, general, cluster, .. } = opened;
     let stores = Stores { attestations, blocks, general };
-    let lane = Lane::start_divided(stores, Arc::clone(&audit), capacity, health_check);
-    Ok((OpenDatabase { lane, name, cluster, places }, audit))
+    let pruning = options.pruning.filter(|_| options.enabled);
+    let lane = Lane::start_divided(stores, Arc::clone(&audit), capacity, health_check, pruning);
+    let keeper = Keeper { places, cluster, database: name };
+    Ok((OpenDatabase { lane, keeper }, audit))
 }
 
 /// A database whose records were moved would refuse every duty: better to say so at once.

@@ -72,6 +72,22 @@ pub enum Refusal {
         /// First slot that is not signed.
         high_watermark: Slot,
     },
+    /// The target lies further ahead of the wall clock than a duty can.
+    #[error("target epoch {epoch} is far ahead of the present epoch {now}")]
+    EpochFarAhead {
+        /// The request's target.
+        epoch: Epoch,
+        /// The epoch by the clock of this machine.
+        now: Epoch,
+    },
+    /// The slot lies further ahead of the wall clock than a duty can.
+    #[error("slot {slot} is far ahead of the present slot {now}")]
+    SlotFarAhead {
+        /// The request's slot.
+        slot: Slot,
+        /// The slot by the clock of this machine.
+        now: Slot,
+    },
     /// C1: another block for this slot is on record.
     #[error("double proposal: {earlier}")]
     DoubleProposal {
@@ -144,6 +160,7 @@ impl Refusal {
             Self::EpochAtHighWatermark { .. } | Self::SlotAtHighWatermark { .. } => {
                 "high_watermark"
             }
+            Self::EpochFarAhead { .. } | Self::SlotFarAhead { .. } => "far_future",
             Self::DoubleProposal { .. } => "double_proposal",
             Self::SlotNotAboveFloor { .. } => "slot_not_above_floor",
             Self::DoubleVote { .. } => "double_vote",

@@ -3,12 +3,13 @@
 //!
 //! Every figure is a ratio of two sides that were measured in turns in the same run; the medians of
 //! the turns are compared. `cargo signing-bench` runs all of it, `cargo signing-bench NAME ...`
-//! only the rows of those names: batch, burst, distinct, block, records. The last one is no ratio:
-//! it is the time and the memory of moving many records in and out.
+//! only the rows of those names: batch, burst, distinct, block, audit, records. The last one is no
+//! ratio: it is the time and the memory of moving many records in and out.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 #![expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 
+mod audit;
 mod baseline;
 mod block_latency;
 mod load;
@@ -23,7 +24,7 @@ const TURNS: usize = 5;
 
 fn main() -> Result<()> {
     let chosen: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--").collect();
-    let known = ["batch", "burst", "distinct", "block", "records"];
+    let known = ["batch", "burst", "distinct", "block", "audit", "records"];
     if let Some(unknown) = chosen.iter().find(|name| !known.contains(&name.as_str())) {
         bail!("unknown row {unknown}; there are {}", known.join(", "));
     }
@@ -42,6 +43,9 @@ fn main() -> Result<()> {
         }
         if wants("block") {
             block_latency::compare().await?;
+        }
+        if wants("audit") {
+            audit::compare().await?;
         }
         if wants("records") {
             records::move_in_and_out().await?;

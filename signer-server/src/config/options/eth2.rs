@@ -13,8 +13,6 @@ const INTERFACES: &str = "Interfaces";
 const AT_LEAST_1: Kind = Kind::Integer { min: 1, max: i32::MAX as u64 };
 const EPOCH: Kind = Kind::Integer { min: 0, max: u64::MAX };
 
-const NO_PRUNING: &str = "this version keeps all records";
-
 /// A hidden option that moves a fork to another epoch.
 const fn fork_epoch(names: &'static [&'static str]) -> OptionSpec {
     OptionSpec::new(names, EPOCH, NETWORK_HEADING, "Epoch at which this fork begins.").hidden()
@@ -92,40 +90,35 @@ option_table!(
         SLASHING,
         "Delete old records in the background."
     )
-    .default("true")
-    .no_effect(NO_PRUNING),
+    .default("true"),
     PRUNING_EPOCHS_TO_KEEP = OptionSpec::new(
         &["slashing-protection-pruning-epochs-to-keep"],
         AT_LEAST_1,
         SLASHING,
         "Epochs of records that pruning leaves."
     )
-    .default("250")
-    .no_effect(NO_PRUNING),
+    .default("250"),
     PRUNING_SLOTS_PER_EPOCH = OptionSpec::new(
         &["slashing-protection-pruning-slots-per-epoch"],
         AT_LEAST_1,
         SLASHING,
         "Slots of one epoch, to count the block records that pruning leaves."
     )
-    .default("32")
-    .no_effect(NO_PRUNING),
+    .default("32"),
     PRUNING_INTERVAL = OptionSpec::new(
         &["slashing-protection-pruning-interval"],
         AT_LEAST_1,
         SLASHING,
         "Hours between two prunings."
     )
-    .default("12")
-    .no_effect(NO_PRUNING),
+    .default("12"),
     PRUNING_AT_BOOT_ENABLED = OptionSpec::new(
         &["slashing-protection-pruning-at-boot-enabled"],
         Kind::Boolean,
         SLASHING,
         "Prune once right after the start."
     )
-    .default("false")
-    .no_effect(NO_PRUNING),
+    .default("false"),
     HEALTH_CHECK_TIMEOUT = OptionSpec::new(
         &["slashing-protection-db-health-check-timeout-milliseconds"],
         AT_LEAST_1,

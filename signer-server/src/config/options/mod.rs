@@ -37,6 +37,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static OptionSpec> {
         migrate::FROM_WEB3SIGNER_TABLE,
         migrate::SQLITE_TO_POSTGRES_TABLE,
         migrate::POSTGRES_TO_SQLITE_TABLE,
+        subcommands::AUDIT_TABLE,
     ]
     .into_iter()
     .flatten()

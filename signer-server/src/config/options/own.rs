@@ -5,9 +5,11 @@ use super::{
     super::option::{Kind, OptionSpec, Scope},
     option_table,
 };
+use crate::audit::Durability;
 use crate::slashing::MigrateMode;
 
 const SIGNING_POOL: &str = "Midslot: signing pool";
+const HTTP: &str = "Midslot: HTTP";
 const LIMITS: &str = "Midslot: limits";
 const KEY_LOADING: &str = "Midslot: key loading";
 const AUDIT: &str = "Midslot: audit";
@@ -17,6 +19,8 @@ const THREADS: Kind = Kind::Integer { min: 1, max: 1024 };
 const QUEUE_BOUND: Kind = Kind::Integer { min: 1, max: 1 << 24 };
 /// Up to 1 GiB: a body is held in memory while it is read.
 const BODY_SIZE: Kind = Kind::Integer { min: 1024, max: 1 << 30 };
+/// Up to a hundred years.
+const RETENTION_DAYS: Kind = Kind::Integer { min: 0, max: 36_500 };
 
 option_table!(
     ROOT_TABLE,
@@ -71,6 +75,29 @@ option_table!(
     // 32 MiB: a Gloas payload envelope with its transactions in hexadecimal does not fit in
     // Web3Signer's 10 MiB.
     .default("33554432"),
+    HTTP_MAX_BODY_BYTES_IN_FLIGHT = OptionSpec::new(
+        &["http-max-body-bytes-in-flight"],
+        Kind::Integer { min: 1024, max: 1 << 36 },
+        LIMITS,
+        "Most bytes of all requests' bodies that are in memory at a time. A request beyond it is \
+         answered 500 with Retry-After. Without it: 256 MiB, or four thirds of the largest body."
+    ),
+    HTTP_MAX_CONNECTIONS = OptionSpec::new(
+        &["http-max-connections"],
+        Kind::Integer { min: 1, max: 1 << 20 },
+        LIMITS,
+        "Most connections to the signing port. Further ones wait until another one ends. Lowered to \
+         what the limit of open files leaves."
+    )
+    .default("16384"),
+    HTTP_SERVER_TIMING_ENABLED = OptionSpec::new(
+        &["http-server-timing-enabled"],
+        Kind::Flag,
+        HTTP,
+        "Say in the header Server-Timing of every answer to a signing request how long it waited \
+         for a signing thread, for the database and for the signature."
+    )
+    .default("false"),
     BATCH_MAX_KEYS = OptionSpec::new(
         &["batch-max-keys"],
         Kind::Integer { min: 1, max: 1 << 20 },
@@ -91,6 +118,28 @@ option_table!(
         "Serve the audit at GET /midslot/v1/audit."
     )
     .default("false"),
+    AUDIT_DURABILITY = OptionSpec::new(
+        &["audit-durability"],
+        Kind::Choice(Durability::NAMES),
+        AUDIT,
+        "Which rows are on disk before their signature leaves: of blocks and attestations that are \
+         signed for the first time (batched), or of every signature (strict)."
+    )
+    .default("batched"),
+    AUDIT_RETENTION_DAYS = OptionSpec::new(
+        &["audit-retention-days"],
+        RETENTION_DAYS,
+        AUDIT,
+        "Days for which rows of blocks, attestations, exits and deposits are kept; 0 for ever."
+    )
+    .default("90"),
+    AUDIT_BULK_RETENTION_DAYS = OptionSpec::new(
+        &["audit-bulk-retention-days"],
+        RETENTION_DAYS,
+        AUDIT,
+        "Days for which all other rows are kept; 0 for ever."
+    )
+    .default("14"),
 );
 
 option_table!(
@@ -112,4 +161,30 @@ option_table!(
          this version: bring them up to date, or refuse to start."
     )
     .default("auto"),
+    ALLOW_GENERIC_SLASHABLE_DOMAINS = OptionSpec::new(
+        &["allow-generic-slashable-domains"],
+        Kind::Flag,
+        SLASHING,
+        "Accept GENERIC requests for blocks and attestations, if they bring block_header or \
+         attestation for slashing protection to check. Without it they are refused."
+    )
+    .default("false"),
+    SAFE_START = OptionSpec::new(
+        &["safe-start"],
+        Kind::Flag,
+        SLASHING,
+        "Start with a database that may have forgotten something: no key signs a block or an \
+         attestation of the present epoch or before, which costs each key one duty. Confirms a \
+         missing, older or other database. Needs a network whose genesis time is known."
+    )
+    .default("false"),
+    REFUSE_FAR_FUTURE = OptionSpec::new(
+        &["refuse-far-future"],
+        Kind::Flag,
+        SLASHING,
+        "Refuse attestations more than 2 epochs and blocks more than 64 slots ahead of this \
+         machine's clock, which would keep a key from signing until then. Needs a network whose \
+         genesis time is known."
+    )
+    .default("false"),
 );

@@ -1,5 +1,6 @@
 //! Tests of the whole way from arguments to a configuration.
 
+mod audit;
 mod exits;
 mod file;
 mod layers;

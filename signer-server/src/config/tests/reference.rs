@@ -108,11 +108,31 @@ root  queue-bound-attestation                                    integer  65536
 root  queue-bound-aggregate                                      integer  16384
 root  queue-bound-selection-proof                                integer  65536
 root  queue-bound-background                                     integer  65536
+root  http-max-body-bytes-in-flight                              integer  -
+root  http-max-connections                                       integer  16384
+root  http-server-timing-enabled                                 flag     false
 root  batch-max-keys                                             integer  16384
 root  http-max-body-size                                         integer  33554432
 root  key-loading-threads                                        integer  -
 root  audit-api-enabled                                          flag     false
+root  audit-durability                                           choice   batched
+root  audit-retention-days                                       integer  90
+root  audit-bulk-retention-days                                  integer  14
+audit url                                                        text     -
+audit key                                                        text     -
+audit client                                                     text     -
+audit type                                                       text     -
+audit outcome                                                    text     -
+audit since                                                      text     -
+audit until                                                      text     -
+audit slot                                                       text     -
+audit epoch                                                      text     -
+audit format                                                     choice   table
+audit limit                                                      integer  100
+audit all                                                        flag     false
 eth2  accept-new-slashing-protection-db                          flag     false
+eth2  safe-start                                                 flag     false
+eth2  refuse-far-future                                          flag     false
 export  pubkeys                                                  list     -
 import  allow-partial                                            flag     false
 watermark-repair  pubkeys                                        list     -
@@ -134,6 +154,7 @@ postgres-to-sqlite  to                                           path     -
 postgres-to-sqlite  username                                     text     -
 postgres-to-sqlite  password                                     text     -
 postgres-to-sqlite  password-file                                path     -
+eth2  allow-generic-slashable-domains                            flag     false
 ";
 
 struct Expected {
@@ -158,6 +179,7 @@ fn expected(table: &'static str) -> Vec<Expected> {
                 "from-web3signer" => Scope::FromWeb3Signer,
                 "sqlite-to-postgres" => Scope::SqliteToPostgres,
                 "postgres-to-sqlite" => Scope::PostgresToSqlite,
+                "audit" => Scope::Audit,
                 _ => panic!("{line}"),
             };
             let default = (default != "-").then_some(default);

@@ -36,6 +36,9 @@ fn http_defaults() {
     assert!(matches!(http.cors_origins, CorsOrigins::None));
     assert_eq!(http.idle_connection_timeout, Some(Duration::from_mins(2)));
     assert!(!http.access_logs_enabled && !http.signing_extension_enabled);
+    assert_eq!(root("").limits.max_body_bytes_in_flight, 256 * 1024 * 1024);
+    let large = root("--http-max-body-size=1000000000").limits;
+    assert!(large.max_body_bytes_in_flight / 4 * 3 >= large.max_body_size_bytes, "one always fits");
     assert_eq!(root("").limits.max_body_size_bytes, 32 * 1024 * 1024);
     assert_eq!(root("--idle-connection-timeout-seconds 0").http.idle_connection_timeout, None);
 }
@@ -142,6 +145,8 @@ fn integers_have_ranges() {
         ("--metrics-push-port 70000", "from 0 to 65535"),
         ("--queue-bound-block 0", "from 1 to"),
         ("--http-max-body-size 99999999999999999999999", "from 1024 to"),
+        ("--http-max-body-bytes-in-flight 44739242", "must be at least 44739244"),
+        ("--http-max-connections 0", "from 1 to"),
     ] {
         assert_contains(&error(&format!("{arguments} --data-path d eth2")), &[reason]);
     }
@@ -346,11 +351,6 @@ fn options_without_effect_are_answered_with_one_warning_each() {
         ("--signer-load-sequential-threshold 5 eth2", "--key-loading-threads"),
         ("eth2 --Xtrusted-setup f", "KZG"),
         ("eth2 --Xslashing-protection-db-connection-pool-enabled=false", "connection"),
-        ("eth2 --slashing-protection-pruning-enabled=true", "keeps all records"),
-        ("eth2 --slashing-protection-pruning-epochs-to-keep=9", "keeps all records"),
-        ("eth2 --slashing-protection-pruning-slots-per-epoch=9", "keeps all records"),
-        ("eth2 --slashing-protection-pruning-interval=9", "keeps all records"),
-        ("eth2 --slashing-protection-pruning-at-boot-enabled=true", "keeps all records"),
     ] {
         let warnings = read(&format!("--data-path d {arguments}")).unwrap().warnings;
         assert_eq!(warnings.len(), 1, "{arguments}: {warnings:?}");

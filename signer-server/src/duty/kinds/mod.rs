@@ -2,6 +2,7 @@
 
 mod attesting;
 mod block;
+mod generic;
 mod gloas;
 mod standalone;
 mod sync;
@@ -9,7 +10,7 @@ mod sync;
 use signer_client::wire::{Epoch, ForkInfo, Root, Slot};
 
 use super::{
-    DutyError, DutyType, Network, Position, Protection,
+    DutyError, DutyType, Network, Position, Protection, SlashableGeneric,
     domain::{Domain, DomainType},
     request::Request,
 };
@@ -18,6 +19,7 @@ use super::{
 struct Context<'request, 'body> {
     request: &'request Request<'body>,
     network: &'request Network,
+    slashable_generic: SlashableGeneric,
 }
 
 impl Context<'_, '_> {
@@ -57,8 +59,9 @@ pub(super) struct Message {
 pub(super) fn read(
     request: &Request<'_>,
     network: &Network,
+    slashable_generic: SlashableGeneric,
 ) -> Result<(Message, Protection), DutyError> {
-    let context = Context { request, network };
+    let context = Context { request, network, slashable_generic };
     let unprotected = |message| (message, Protection::Unprotected);
     match request.duty_type {
         DutyType::Block => block::phase0(&context),
@@ -86,5 +89,6 @@ pub(super) fn read(
         }
         DutyType::ProposerPreferences => gloas::proposer_preferences(&context).map(unprotected),
         DutyType::BuilderRequestAuth => gloas::builder_request_auth(&context).map(unprotected),
+        DutyType::Generic => generic::read(&context),
     }
 }

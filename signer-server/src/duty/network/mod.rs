@@ -4,6 +4,7 @@
 //! well-known ones are such files too, embedded. Only what signing roots and slot times depend on
 //! is kept.
 
+mod clock;
 mod error;
 mod file;
 mod preset;
@@ -12,6 +13,7 @@ mod tests;
 
 use std::{num::NonZeroU64, path::Path};
 
+pub use clock::NetworkClock;
 pub use error::NetworkError;
 pub use preset::Preset;
 pub(in crate::duty) use preset::{MAX_VALIDATORS_PER_COMMITTEE, SYNC_COMMITTEE_SUBNET_COUNT};

@@ -8,8 +8,9 @@ use signer_client::wire::{
     ExecutionPayloadBid, ExecutionPayloadEnvelope, ExecutionRequests, Fork, ForkInfo, ForkVersion,
     ForkVersions, HexBytes, KzgCommitment, List, LogsBloom, PayloadAttestationData,
     ProgressiveList, ProposerPreferences, PublicKey, QuotedU64, RandaoReveal, Root, SignPayload,
-    SignRequest, Signature, Slot, SyncAggregatorSelectionData, SyncCommitteeContribution,
-    SyncCommitteeMessage, Uint256, ValidatorRegistration, Versioned, VoluntaryExit,
+    SignRequest, Signature, SigningData, Slot, SyncAggregatorSelectionData,
+    SyncCommitteeContribution, SyncCommitteeMessage, Uint256, ValidatorRegistration, Versioned,
+    VoluntaryExit,
     block::{Eth1Data, SyncAggregate},
 };
 
@@ -43,7 +44,10 @@ pub(super) fn sample(duty_type: DutyType) -> Value {
         _ => Fork::Fulu,
     };
     let fork_info = match duty_type {
-        DutyType::Deposit | DutyType::ValidatorRegistration | DutyType::BuilderRequestAuth => None,
+        DutyType::Deposit
+        | DutyType::ValidatorRegistration
+        | DutyType::BuilderRequestAuth
+        | DutyType::Generic => None,
         _ => Some(fork_info(fork)),
     };
     let request = SignRequest { fork_info, signing_root: None, payload: payload(duty_type, fork) };
@@ -164,6 +168,10 @@ fn payload(duty_type: DutyType, fork: Fork) -> SignPayload {
                 data: ByteList::try_from(b"https://builder.example.com".to_vec()).unwrap(),
                 slot,
             },
+        }),
+        DutyType::Generic => SignPayload::Generic(SigningData {
+            object_root: Root([1; 32]),
+            domain: Root([0x0d; 32]),
         }),
     }
 }

@@ -28,7 +28,7 @@ fn every_type_is_read_with_its_position_and_protection() {
         };
         assert_eq!(duty.protection, protection, "{duty_type:?}");
         let position = match duty_type {
-            DutyType::Deposit | DutyType::ValidatorRegistration => None,
+            DutyType::Deposit | DutyType::ValidatorRegistration | DutyType::Generic => None,
             DutyType::RandaoReveal | DutyType::VoluntaryExit => Some(Position::Epoch(Epoch(100))),
             _ => Some(Position::Slot(Slot(3201))),
         };

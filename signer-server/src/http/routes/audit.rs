@@ -8,13 +8,12 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use crate::{
-    audit::{Filter, Outcome},
-    duty::DutyType,
+    audit::{BadCondition, Filter, FilterText},
+    clock,
     http::{
         accept,
         reply::{self, explain},
     },
-    keys::parse_identifier,
     slashing::SlashingProtection,
 };
 
@@ -27,33 +26,31 @@ pub(in crate::http) struct Parameters {
     limit: Option<usize>,
     before: Option<i64>,
     key: Option<String>,
+    client: Option<String>,
     r#type: Option<String>,
     outcome: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    slot: Option<String>,
+    epoch: Option<String>,
 }
 
 impl Parameters {
-    /// The filter, or the parameter that can't be understood.
-    fn filter(self) -> Result<Filter, &'static str> {
-        let type_named = |name: &str| {
-            DutyType::ALL.iter().copied().find(|known| known.name().eq_ignore_ascii_case(name))
+    fn filter(self) -> Result<Filter, BadCondition> {
+        let conditions = FilterText {
+            key: self.key,
+            client: self.client,
+            duty_type: self.r#type,
+            outcome: self.outcome,
+            since: self.since,
+            until: self.until,
+            slot: self.slot,
+            epoch: self.epoch,
         };
-        Ok(Filter {
-            limit: self.limit.unwrap_or(DEFAULT_LIMIT),
-            before_id: self.before,
-            key: known(self.key, "key", parse_identifier)?,
-            duty_type: known(self.r#type, "type", type_named)?,
-            outcome: known(self.outcome, "outcome", Outcome::from_name)?,
-        })
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        let conditions = conditions.parse(clock::now_unix_micros())?;
+        Ok(Filter { limit, before_id: self.before, ..conditions })
     }
-}
-
-/// Reads a parameter that may be absent; its name is the error when it means nothing.
-fn known<T>(
-    text: Option<String>,
-    name: &'static str,
-    read: impl Fn(&str) -> Option<T>,
-) -> Result<Option<T>, &'static str> {
-    text.map(|text| read(&text).ok_or(name)).transpose()
 }
 
 pub(in crate::http) async fn get(
@@ -72,8 +69,8 @@ pub(in crate::http) async fn get(
     };
     let filter = match filter {
         Ok(filter) => filter,
-        Err(name) => {
-            let message = format!("the query parameter {name} has no known value");
+        Err(error) => {
+            let message = format!("the query parameter {error}");
             return explain(StatusCode::BAD_REQUEST, &headers, &message);
         }
     };

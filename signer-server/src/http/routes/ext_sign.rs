@@ -16,7 +16,11 @@ use serde_json::json;
 use signer_client::wire::{QuotedU64, Signature};
 
 use crate::{
-    http::{body::RawBody, identity, reply},
+    http::{
+        body::{RawBody, Unread},
+        identity,
+        reply::{self, Refused},
+    },
     listen::Peer,
     signing::{SignError, SigningService},
 };
@@ -41,32 +45,68 @@ struct ProofResponse {
     signature: Signature,
 }
 
+/// Why nothing is signed, with the body that Web3Signer sends for it.
+fn checked(body: Result<RawBody, Unread>) -> Result<RawBody, (Refused, String, &'static str)> {
+    let body = body.map_err(|unread| {
+        let body = if matches!(unread, Unread::TooLarge { .. }) { TOO_LARGE } else { BAD_REQUEST };
+        (unread.refused(), unread.to_string(), body)
+    })?;
+    if body.len() > MAX_TEXT_BYTES {
+        let reason = format!("the text has more than {MAX_TEXT_BYTES} bytes");
+        return Err((Refused::TooLarge, reason, TOO_LARGE));
+    }
+    match serde_json::from_slice::<ProofOfValidation>(&body) {
+        Ok(proof) if proof.r#type.eq_ignore_ascii_case("PROOF_OF_VALIDATION") => Ok(body),
+        _ => {
+            Err((Refused::Malformed, "the body is no PROOF_OF_VALIDATION".to_owned(), BAD_REQUEST))
+        }
+    }
+}
+
+const BAD_REQUEST: &str = "Bad Request";
+const TOO_LARGE: &str = "Body too large";
+
+fn error(refused: Refused, message: &str) -> Response {
+    refused.when_to_retry(reply::json(refused.status(), &json!({ "error": message })))
+}
+
 pub(in crate::http) async fn post(
     State(signing): State<Arc<SigningService>>,
     identifier: Result<Path<String>, PathRejection>,
     Extension(peer): Extension<Peer>,
-    RawBody(body): RawBody,
+    body: Result<RawBody, Unread>,
 ) -> Response {
-    if body.len() > MAX_TEXT_BYTES {
-        return reply::json(StatusCode::PAYLOAD_TOO_LARGE, &json!({ "error": "Body too large" }));
-    }
-    let valid = serde_json::from_slice::<ProofOfValidation>(&body)
-        .is_ok_and(|proof| proof.r#type.eq_ignore_ascii_case("PROOF_OF_VALIDATION"));
-    if !valid {
-        return reply::json(StatusCode::BAD_REQUEST, &json!({ "error": "Bad Request" }));
-    }
     let identifier = identifier.map(|Path(identifier)| identifier).unwrap_or_default();
-    match signing.sign_text(identity::client(peer), &identifier, &body).await {
+    let client = identity::client(peer);
+    let body = match checked(body) {
+        Ok(body) => body,
+        Err((refused, reason, message)) => {
+            signing.refuse_text(client, &identifier, &reason);
+            return error(refused, message);
+        }
+    };
+    match signing.sign_text(client, &identifier, &body).await {
         Ok(signature) => reply::json(
             StatusCode::OK,
-            &ProofResponse { payload: STANDARD.encode(&body), signature },
+            &ProofResponse { payload: STANDARD.encode(&*body), signature },
         ),
-        Err(SignError::UnknownKey) => {
-            reply::json(StatusCode::NOT_FOUND, &json!({ "error": "Identifier not found." }))
-        }
-        Err(error) => {
-            let status = super::sign::refusal(&error).status();
-            reply::json(status, &json!({ "error": error.to_string() }))
+        Err(SignError::UnknownKey) => error(Refused::UnknownKey, "Identifier not found."),
+        Err(cause) => error(super::sign::refusal(&cause), &cause.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::RETRY_AFTER;
+
+    use super::*;
+
+    #[test]
+    fn overload_says_when_to_come_back() {
+        for (refused, is_retried) in [(Refused::Overloaded, true), (Refused::Malformed, false)] {
+            let response = error(refused, "why");
+            assert_eq!(response.status(), refused.status());
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), is_retried);
         }
     }
 }

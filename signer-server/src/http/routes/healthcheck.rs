@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     http::reply,
     reload::{Reloader, SourceHealth},
-    slashing::SlashingProtection,
+    slashing::{ProtectionState, SlashingProtection},
 };
 
 const fn word(is_up: bool) -> &'static str {
@@ -26,11 +26,15 @@ pub(in crate::http) async fn get(
     let mut checks = vec![json!({ "id": "default-check", "status": "UP" })];
     let mut all_up = keys_up;
     if slashing.is_enabled() {
-        all_up &= slashing.is_healthy();
-        checks.push(json!({
-            "id": "slashing-protection-db-health-check",
-            "status": word(slashing.is_healthy()),
-        }));
+        let state = slashing.state();
+        let is_up = state == ProtectionState::Running;
+        all_up &= is_up;
+        let mut check =
+            json!({ "id": "slashing-protection-db-health-check", "status": word(is_up) });
+        if let Some(reason) = state.reason() {
+            check["data"] = json!({ "state": state.name(), "reason": reason });
+        }
+        checks.push(check);
     }
     let children: Vec<Value> = sources.iter().map(child).collect();
     checks.push(json!({ "id": "keys-check", "status": word(keys_up), "checks": children }));

@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use crate::{
     http::reply,
+    slashing::SlashingProtection,
     telemetry::metrics::{CONTENT_TYPE, Category, Metrics},
 };
 
@@ -15,10 +16,13 @@ use crate::{
 pub(in crate::http) struct MetricsPage {
     /// Every metric of the process.
     pub(in crate::http) metrics: Arc<Metrics>,
+    /// Asked for its state with every page.
+    pub(in crate::http) slashing: SlashingProtection,
     /// The groups to show.
     pub(in crate::http) categories: Arc<[Category]>,
 }
 
 pub(in crate::http) async fn get(State(page): State<MetricsPage>) -> Response {
+    page.metrics.protection_observed(page.slashing.state(), &page.slashing.pruning());
     reply::with_type(StatusCode::OK, CONTENT_TYPE, page.metrics.render(&page.categories))
 }

@@ -17,6 +17,7 @@ use crate::{
         body::{RawBody, Unread},
         identity,
         reply::{self, Refused},
+        server_timing::{ServerTiming, Stopwatch},
     },
     listen::Peer,
     signing::{BatchError, BatchItem, SigningService},
@@ -57,25 +58,29 @@ impl From<BatchItem> for Item {
 pub(in crate::http) async fn post(
     State(signing): State<Arc<SigningService>>,
     State(MaxBatchKeys(max_keys)): State<MaxBatchKeys>,
+    State(server_timing): State<ServerTiming>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     body: Result<RawBody, Unread>,
 ) -> Response {
     let client = identity::client(peer);
+    let mut stopwatch = Stopwatch::start(server_timing);
     let (body, limit) = match super::sign::whole(body, &headers) {
         Ok(whole) => whole,
         Err((refused, reason)) => {
-            signing.refuse_unread(client, "", &reason);
-            return refused.reply(&headers, &reason);
+            signing.refuse_unread(client, "", super::sign::outcome(refused), &reason);
+            return stopwatch.stop(refused.reply(&headers, &reason));
         }
     };
-    match signing.sign_batch(client, &body, max_keys, limit).await {
+    let timings = &mut stopwatch.timings;
+    let response = match signing.sign_batch(client, &body, max_keys, limit, timings).await {
         Ok(items) => {
             let items: Vec<_> = items.into_iter().map(Item::from).collect();
             reply::json(StatusCode::OK, &items)
         }
         Err(error) => refusal(&error).reply(&headers, &error.to_string()),
-    }
+    };
+    stopwatch.stop(response)
 }
 
 fn refusal(error: &BatchError) -> Refused {

@@ -1,5 +1,6 @@
 //! Reading, merging and rendering as pure functions, and the round trip through a database.
 
+mod invariants;
 mod parsing;
 mod round_trip;
 

@@ -112,8 +112,9 @@ impl<Subject> Batch<Subject> {
         let decisions = match decisions {
             Ok(decisions) => decisions,
             Err(error) => {
+                let why = Unavailable::after(&error);
                 for reply in self.replies.into_iter().flatten() {
-                    let _ = reply.send(Err(Unavailable::Database));
+                    let _ = reply.send(Err(why));
                 }
                 return Err(error);
             }

@@ -8,7 +8,10 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::slashing::store::HighWatermark;
+use crate::{
+    clock,
+    slashing::{ProtectionState, PruningTotals, error::Unavailable, store::HighWatermark},
+};
 
 /// When the database counts as healthy.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +29,11 @@ const RESTING: u64 = u64::MAX;
 #[derive(Debug)]
 pub(in crate::slashing) struct Status {
     open: AtomicBool,
+    halted: Mutex<Option<&'static str>>,
     high_watermark: Mutex<Option<HighWatermark>>,
+    pruning: Mutex<PruningTotals>,
+    /// Durable transactions with records; zero for a database that does not count them.
+    batches: AtomicU64,
     health_check: HealthCheck,
     start: Instant,
     /// When the present piece of work began, in milliseconds since `start`.
@@ -37,16 +44,36 @@ impl Status {
     pub(super) fn new(high_watermark: Option<HighWatermark>, health_check: HealthCheck) -> Self {
         Self {
             open: AtomicBool::new(true),
+            halted: Mutex::new(None),
             high_watermark: Mutex::new(high_watermark),
+            pruning: Mutex::new(PruningTotals::default()),
+            batches: AtomicU64::new(0),
             health_check,
             start: Instant::now(),
             working_since_ms: AtomicU64::new(RESTING),
         }
     }
 
-    /// Whether the database is open and does not hang.
-    pub(in crate::slashing) fn is_healthy(&self) -> bool {
-        self.is_open() && !self.hangs()
+    /// Whether the database is open and does not hang, and if not, why.
+    pub(in crate::slashing) fn state(&self) -> ProtectionState {
+        if let Some(reason) = *self.halted.lock() {
+            ProtectionState::Halted { reason }
+        } else if !self.is_open() {
+            ProtectionState::Unavailable { reason: "the database failed" }
+        } else if self.hangs() {
+            ProtectionState::Unavailable { reason: "the database does not answer" }
+        } else {
+            ProtectionState::Running
+        }
+    }
+
+    /// What to answer at once, without asking the database.
+    pub(in crate::slashing) fn known_trouble(&self) -> Option<Unavailable> {
+        if let Some(reason) = *self.halted.lock() {
+            Some(Unavailable::Halted { reason })
+        } else {
+            self.hangs().then_some(Unavailable::TimedOut)
+        }
     }
 
     pub(in crate::slashing) fn high_watermark(&self) -> Option<HighWatermark> {
@@ -55,6 +82,31 @@ impl Status {
 
     pub(super) fn set_high_watermark(&self, high_watermark: Option<HighWatermark>) {
         *self.high_watermark.lock() = high_watermark;
+    }
+
+    /// What pruning has done.
+    pub(in crate::slashing) fn pruning(&self) -> PruningTotals {
+        *self.pruning.lock()
+    }
+
+    pub(super) fn rows_were_pruned(&self, rows: u64) {
+        self.pruning.lock().rows += rows;
+    }
+
+    pub(super) fn pruning_ended(&self, took: Duration) {
+        let mut totals = self.pruning.lock();
+        totals.runs += 1;
+        totals.last_end_unix_us = Some(clock::now_unix_micros());
+        totals.last_took = took;
+    }
+
+    /// Transactions with records that are durable for certain.
+    pub(in crate::slashing) fn batches(&self) -> u64 {
+        self.batches.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_batches(&self, batches: Option<u64>) {
+        self.batches.store(batches.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Whether the last that the task heard of the database was good.
@@ -66,6 +118,11 @@ impl Status {
         self.open.store(open, Ordering::Relaxed);
     }
 
+    /// Nothing more until the next start.
+    pub(super) fn halt(&self, reason: &'static str) {
+        *self.halted.lock() = Some(reason);
+    }
+
     /// The task begins a piece of work.
     pub(super) fn works(&self) {
         self.working_since_ms.store(self.elapsed_ms(), Ordering::Relaxed);
@@ -74,6 +131,11 @@ impl Status {
     /// The task waits for work.
     pub(super) fn rests(&self) {
         self.working_since_ms.store(RESTING, Ordering::Relaxed);
+    }
+
+    /// Whether the task has nothing to do.
+    pub(in crate::slashing) fn is_resting(&self) -> bool {
+        self.working_since_ms.load(Ordering::Relaxed) == RESTING
     }
 
     fn hangs(&self) -> bool {

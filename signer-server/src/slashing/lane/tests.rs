@@ -8,12 +8,24 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use super::*;
 use crate::{
-    audit::{Client, Entry, Outcome, Writer},
-    slashing::{HighWatermark, refusal::Refusal},
+    audit::{AuditOptions, Client, Durability, Entry, Outcome, Retention, RowClass, Writer},
+    slashing::{
+        HighWatermark,
+        refusal::Refusal,
+        store::{
+            audit_retention::{AuditRetention, Swept},
+            pruning::{Pruning, PruningPolicy, PruningStep},
+        },
+    },
 };
 
 mod divided;
+mod halt;
+mod pruning;
 mod service;
+
+/// How long a step of pruning takes.
+const STEP_TAKES: Duration = Duration::from_millis(10);
 
 /// What a [`ScriptedStore`] did, for the test to look at, and what holds it up.
 #[derive(Debug, Default)]
@@ -23,7 +35,11 @@ struct Script {
     failures: Mutex<VecDeque<Option<StoreError>>>,
     /// How many times opening again fails.
     failing_recoveries: Mutex<u32>,
+    /// What opening again fails with once the failures above are used up.
+    recovery_error: Mutex<Option<StoreError>>,
     audit: Mutex<Vec<Entry>>,
+    /// What the next steps of pruning come to; then each is the last one of its run.
+    pruning: Mutex<VecDeque<Result<PruningStep, StoreError>>>,
 }
 
 impl Script {
@@ -76,6 +92,10 @@ impl Store for ScriptedStore {
         None
     }
 
+    fn batches(&self) -> Option<u64> {
+        None
+    }
+
     async fn write_audit(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
         self.script.log("audit".to_owned());
         self.script.audit.lock().extend(entries.iter().map(|entry| (*entry).clone()));
@@ -99,7 +119,7 @@ impl Store for ScriptedStore {
         self.script.log("recover".to_owned());
         let mut failing = self.script.failing_recoveries.lock();
         if *failing == 0 {
-            return Ok(());
+            return self.script.recovery_error.lock().take().map_or(Ok(()), Err);
         }
         *failing -= 1;
         Err(StoreError::NotOpen)
@@ -108,6 +128,27 @@ impl Store for ScriptedStore {
     async fn close(self) -> Result<(), StoreError> {
         self.script.log("close".to_owned());
         Ok(())
+    }
+}
+
+impl AuditRetention for ScriptedStore {
+    async fn delete_expired_audit(
+        &mut self,
+        class: RowClass,
+        _cutoff_us: i64,
+    ) -> Result<Swept, StoreError> {
+        self.script.log(format!("sweep {class:?}"));
+        let finished = self.script.lines().iter().filter(|line| line.starts_with("sweep")).count();
+        Ok(Swept { deleted: 1, finished: finished % 2 == 0 })
+    }
+}
+
+impl Pruning for ScriptedStore {
+    async fn prune_step(&mut self, _: PruningPolicy) -> Result<PruningStep, StoreError> {
+        self.script.log("prune".to_owned());
+        tokio::time::sleep(STEP_TAKES).await;
+        let step = self.script.pruning.lock().pop_front();
+        step.unwrap_or(Ok(PruningStep { rows: 0, is_last: true }))
     }
 }
 
@@ -125,11 +166,38 @@ fn rig(capacity: usize, permits: usize) -> Rig {
 }
 
 fn rig_with(capacity: usize, permits: usize, health_check: HealthCheck) -> Rig {
-    let script = Arc::new(Script::default());
+    rig_that_prunes(capacity, permits, health_check, None, Script::default())
+}
+
+/// The same for no permits and these options of the audit.
+fn rig_of(options: AuditOptions) -> Rig {
+    let long = Duration::from_mins(1);
+    let health_check = HealthCheck { interval: long, timeout: long };
+    rig_on(Buffer::open("test", 1, options), 100, 0, health_check, None, Script::default())
+}
+
+fn rig_that_prunes(
+    capacity: usize,
+    permits: usize,
+    health_check: HealthCheck,
+    pruning: Option<PruningSchedule>,
+    script: Script,
+) -> Rig {
+    rig_on(Buffer::new("test", 1), capacity, permits, health_check, pruning, script)
+}
+
+fn rig_on(
+    buffer: Arc<Buffer>,
+    capacity: usize,
+    permits: usize,
+    health_check: HealthCheck,
+    pruning: Option<PruningSchedule>,
+    script: Script,
+) -> Rig {
+    let script = Arc::new(script);
     let permits = Arc::new(Semaphore::new(permits));
     let store = ScriptedStore { script: script.clone(), permits: permits.clone() };
-    let buffer = Buffer::new("test", 1);
-    let lane = Lane::start(store, buffer.clone(), capacity, health_check);
+    let lane = Lane::start(store, buffer.clone(), capacity, health_check, pruning);
     Rig { lane, script, permits, audit: Writer::new(buffer) }
 }
 

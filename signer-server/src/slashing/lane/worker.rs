@@ -1,29 +1,29 @@
 //! The loop of a database task.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+mod recovery;
+
+use std::{sync::Arc, time::Duration};
 
 use signer_client::wire::Slot;
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep_until},
 };
 
 use super::{
-    Command, HealthCheck, Status,
+    Command, HealthCheck, PruningSchedule, Status,
     batch::{Intake, Waiting},
+    pruner::Pruner,
+    sweeper::Sweeper,
 };
 use crate::{
-    audit::{Buffer, Entry, FLUSH_INTERVAL, WRITE_BATCH},
+    audit::{Buffer, FLUSH_INTERVAL, Row, WRITE_BATCH},
     slashing::{
         error::Unavailable,
         rules::VoteEpochs,
         store::{Store, StoreError},
     },
 };
-
-/// Pause between attempts to open the database again.
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LAST_RETRY: Duration = Duration::from_secs(5);
 
 /// How long nothing must have come in before housekeeping.
 const IDLE: Duration = Duration::from_millis(500);
@@ -42,9 +42,11 @@ pub(super) struct Worker<S> {
     audit: Arc<Buffer>,
     /// When the rows that wait should be written; `None` while none wait.
     audit_due: Option<Instant>,
+    sweeper: Sweeper,
     /// Whether the housekeeping is done since the last event.
     rested: bool,
     check_interval: Duration,
+    pruner: Pruner,
     status: Arc<Status>,
 }
 
@@ -62,6 +64,8 @@ enum Event {
     AuditDue,
     Idle,
     CheckDue,
+    SweepDue,
+    PruningDue,
 }
 
 /// Turns the status to unhealthy even if the worker panics.
@@ -92,12 +96,19 @@ impl<S: Store> Worker<S> {
             attestations: Intake::new(attestations),
             blocks: Intake::new(blocks),
             commands,
+            sweeper: Sweeper::new(audit.options().clone()),
             audit,
             audit_due: None,
             rested: true,
             check_interval: health_check.interval.max(SHORTEST_CHECK_INTERVAL),
+            pruner: Pruner::new(None),
             status,
         }
+    }
+
+    /// The same worker, which also prunes.
+    pub(super) fn pruning(self, schedule: Option<PruningSchedule>) -> Self {
+        Self { pruner: Pruner::new(schedule), ..self }
     }
 
     pub(super) async fn run(mut self) {
@@ -122,8 +133,8 @@ impl<S: Store> Worker<S> {
                 Ok(Step::Continue) => {}
                 Ok(Step::End(reply)) => return reply,
                 Err(error) => {
-                    if let Some(reply) = self.recover(&error).await {
-                        return Some(reply);
+                    if let Step::End(reply) = self.recover(&error).await {
+                        return reply;
                     }
                 }
             }
@@ -169,6 +180,8 @@ impl<S: Store> Worker<S> {
                 // Another program may have moved it.
                 self.status.set_high_watermark(self.store.high_watermark());
             }
+            Event::SweepDue => self.sweeper.step(&mut self.store).await?,
+            Event::PruningDue => self.prune().await?,
             // The three senders live and die together.
             Event::Block(None) | Event::Attestation(None) | Event::Command(None) => {
                 return Ok(Step::End(None));
@@ -185,6 +198,7 @@ impl<S: Store> Worker<S> {
         }
         let decisions = self.store.clear_blocks(&batch.requests).await;
         batch.answer(decisions)?;
+        self.recorded();
         Ok(true)
     }
 
@@ -196,7 +210,24 @@ impl<S: Store> Worker<S> {
         }
         let decisions = self.store.clear_attestations(&batch.requests).await;
         batch.answer(decisions)?;
+        self.recorded();
         Ok(true)
+    }
+
+    fn recorded(&mut self) {
+        self.pruner.request_came();
+        self.status.set_batches(self.store.batches());
+    }
+
+    /// One short piece of pruning.
+    async fn prune(&mut self) -> Result<(), StoreError> {
+        let Some(policy) = self.pruner.begin_step() else { return Ok(()) };
+        let step = self.store.prune_step(policy).await;
+        match &step {
+            Ok(step) => self.pruner.end_step(*step, &self.status),
+            Err(_) => self.pruner.fail_step(),
+        }
+        step.map(drop)
     }
 
     /// Sleeps until there is something to do.
@@ -205,6 +236,14 @@ impl<S: Store> Worker<S> {
             Some(due) => (due, Event::AuditDue),
             None if self.rested => (Instant::now() + self.check_interval, Event::CheckDue),
             None => (Instant::now() + IDLE, Event::Idle),
+        };
+        let (wake_up, event) = match self.sweeper.next_step() {
+            Some(step) if step < wake_up => (step, Event::SweepDue),
+            _ => (wake_up, event),
+        };
+        let (wake_up, event) = match self.pruner.due() {
+            Some(due) if due <= wake_up => (due, Event::PruningDue),
+            _ => (wake_up, event),
         };
         tokio::select! {
             biased;
@@ -223,6 +262,9 @@ impl<S: Store> Worker<S> {
             self.audit_due = None;
             return false;
         }
+        if self.audit.has_urgent() {
+            return true;
+        }
         let due = *self.audit_due.get_or_insert_with(|| Instant::now() + FLUSH_INTERVAL);
         let latest = if busy { due + FLUSH_INTERVAL } else { due };
         let much = if busy { 4 * WRITE_BATCH } else { WRITE_BATCH };
@@ -232,29 +274,38 @@ impl<S: Store> Worker<S> {
     /// Writes one batch of finished rows; on an error they stay in the buffer.
     async fn write_audit(&mut self) -> Result<(), StoreError> {
         let rows = self.audit.take();
+        let start = Instant::now();
         let entries: Vec<_> = rows.iter().map(|row| &*row.entry).collect();
-        let written = match self.store.write_audit(&entries).await {
+        match self.store.write_audit(&entries).await {
+            Ok(()) => self.audit.written(rows, start.elapsed()),
             // One row that the database refuses must not hold up the others for ever.
-            Err(StoreError::Constraint(_)) => self.write_audit_singly(&entries).await,
-            written => written,
-        };
-        if written.is_err() {
-            self.audit.put_back(rows);
-        } else if self.audit.len() < WRITE_BATCH {
+            Err(StoreError::Constraint(_)) => self.write_audit_singly(rows).await?,
+            Err(error) => {
+                self.audit.put_back(rows);
+                return Err(error);
+            }
+        }
+        if self.audit.len() < WRITE_BATCH {
             self.audit_due = None;
         }
-        written
+        Ok(())
     }
 
-    /// Writes what can be written. A row that is written again after an error is the same row.
-    async fn write_audit_singly(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
-        for entry in entries {
-            match self.store.write_audit(&[entry]).await {
+    /// Writes what can be written.
+    async fn write_audit_singly(&mut self, rows: Vec<Row>) -> Result<(), StoreError> {
+        let mut rows = rows.into_iter();
+        while let Some(row) = rows.next() {
+            let start = Instant::now();
+            match self.store.write_audit(&[&*row.entry]).await {
+                Ok(()) => self.audit.written(vec![row], start.elapsed()),
                 Err(StoreError::Constraint(error)) => {
-                    tracing::error!(id = entry.id, %error, "the database refuses an audit row");
+                    tracing::error!(id = row.entry.id, %error, "the database refuses an audit row");
                     self.audit.count_lost(1);
                 }
-                written => written?,
+                Err(error) => {
+                    self.audit.put_back([row].into_iter().chain(rows).collect());
+                    return Err(error);
+                }
             }
         }
         Ok(())
@@ -284,41 +335,6 @@ impl<S: Store> Worker<S> {
         Ok(Step::Continue)
     }
 
-    /// Opens the database again, however long it takes. Whoever asks meanwhile is told at once.
-    /// Returns early, with whom to tell, when it shall close.
-    async fn recover(&mut self, cause: &StoreError) -> Option<CloseReply> {
-        tracing::error!(error = %cause, "the slashing protection database failed; opening it again");
-        self.status.set_open(false);
-        self.audit.set_available(false);
-        let mut pause = FIRST_RETRY;
-        loop {
-            let Self { store, attestations, blocks, commands, .. } = self;
-            let (result, close) =
-                refuse_until(store.recover(), blocks, attestations, commands).await;
-            if close.is_some() {
-                return close;
-            }
-            match result {
-                Ok(()) => break,
-                Err(error) => tracing::error!(
-                    %error, retry_in_ms = pause.as_millis(),
-                    "the slashing protection database is still away; no block and no attestation \
-                     is signed"
-                ),
-            }
-            let ((), close) = refuse_until(sleep(pause), blocks, attestations, commands).await;
-            if close.is_some() {
-                return close;
-            }
-            pause = (pause * 2).min(LAST_RETRY);
-        }
-        tracing::info!("the slashing protection database is open again");
-        self.status.set_high_watermark(self.store.high_watermark());
-        self.status.set_open(true);
-        self.audit.set_available(true);
-        None
-    }
-
     /// Answers what is still in the queues, writes the finished audit rows, closes the store.
     async fn shut_down(mut self) -> Result<(), StoreError> {
         self.blocks.queue.close();
@@ -338,32 +354,5 @@ impl<S: Store> Worker<S> {
             self.write_audit().await?;
         }
         Ok(())
-    }
-}
-
-/// Runs `task` and meanwhile answers everybody that the database is unavailable. Stops early when
-/// told to close.
-async fn refuse_until<Output>(
-    task: impl Future<Output = Output>,
-    blocks: &mut Intake<Slot>,
-    attestations: &mut Intake<VoteEpochs>,
-    commands: &mut mpsc::Receiver<Command>,
-) -> (Output, Option<CloseReply>) {
-    let mut task = pin!(task);
-    let mut close = None;
-    loop {
-        blocks.fail_all(Unavailable::Database);
-        attestations.fail_all(Unavailable::Database);
-        let open = close.is_none();
-        tokio::select! {
-            output = &mut task => return (output, close),
-            Some(waiting) = blocks.queue.recv() => waiting.fail(Unavailable::Database),
-            Some(waiting) = attestations.queue.recv() => waiting.fail(Unavailable::Database),
-            Some(command) = commands.recv(), if open => match command {
-                Command::Register { reply, .. } => drop(reply.send(Err(Unavailable::Database))),
-                Command::ReadAudit { reply, .. } => drop(reply.send(Err(Unavailable::Database))),
-                Command::Close { reply } => close = Some(reply),
-            },
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! Slashing protection as the rest of the signer sees it, on real files.
 
+mod rollback;
 mod start;
 mod trail;
 
@@ -8,9 +9,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    audit::{Client, Entry, Outcome},
+    audit::{Client, Entry, MAX_PAGE, Outcome},
     duty::{DutyType, Position},
-    slashing::{MARKER_FILE_NAME, Refusal},
+    slashing::{CONFIRM_OPTION, MARKER_FILE_NAME, Refusal},
 };
 
 const CHAIN: Root = Root([9; 32]);

@@ -77,8 +77,11 @@ pub enum StoreError {
     #[error(transparent)]
     Driver(sqlx::Error),
     /// The files under our feet are not those that were opened.
-    #[error("the database file or its log was removed or replaced while in use")]
+    #[error("the database file was removed or replaced while in use")]
     Replaced,
+    /// The log of the database is gone. What it held may be lost; only loading tells.
+    #[error("the log of the database was removed or replaced while in use")]
+    LogReplaced,
     /// The reopened database knows less than was durably recorded in it.
     #[error("the database has lost records of the key {key}")]
     WentBack {
@@ -132,6 +135,15 @@ pub enum StoreError {
     /// No table holds records of this epoch or day yet; nothing was recorded.
     #[error("the database has no partition for a record: {0}")]
     NoPartition(#[source] sqlx::Error),
+    /// The records lie too far apart.
+    #[error(
+        "the attestations are spread over more than {most} tables of 225 epochs each; import a \
+         file without the oldest and without impossibly high targets"
+    )]
+    TooManyPartitions {
+        /// How many tables one import may need.
+        most: usize,
+    },
     /// The server can't be reached, or the connection ended.
     #[error("no connection to the database server: {0}")]
     NoConnection(#[source] sqlx::Error),
@@ -172,6 +184,28 @@ pub enum StoreError {
     /// No connection: an earlier attempt to open the database again failed.
     #[error("the database is not open")]
     NotOpen,
+}
+
+impl StoreError {
+    /// Why protection must halt until an operator has looked; `None` for errors that may go away.
+    /// The words may be shown to anybody: they name no path.
+    pub(crate) const fn halt_reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Replaced => Some("the database file was removed or replaced while in use"),
+            Self::WentBack { .. }
+            | Self::BatchesLost { .. }
+            | Self::RolledBack(
+                RolledBack::TransactionsLost { .. } | RolledBack::RecordsLost { .. },
+            ) => Some("the database has lost records"),
+            Self::RolledBack(RolledBack::AnotherTimeline { .. }) => {
+                Some("the database server was restored or failed over")
+            }
+            Self::RolledBack(
+                RolledBack::AnotherServer { .. } | RolledBack::AnotherDatabase { .. },
+            ) => Some("another database has taken the place of the one in use"),
+            _ => None,
+        }
+    }
 }
 
 impl From<sqlx::Error> for StoreError {

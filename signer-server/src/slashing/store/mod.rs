@@ -3,15 +3,21 @@
 //! A store decides with the pure rules ([`super::rules`]) and makes durable what they allow; the
 //! lane above decides in which order and in which batches.
 
+pub(crate) mod audit_retention;
 mod error;
 pub(crate) mod moves;
 pub(crate) mod postgres;
+pub(crate) mod pruning;
 pub(crate) mod records;
 pub(crate) mod sqlite;
 
 use signer_client::wire::{Epoch, PublicKey, Root, Slot};
 
-pub use self::error::{RolledBack, StoreError};
+use self::{audit_retention::AuditRetention, pruning::Pruning};
+pub use self::{
+    error::{RolledBack, StoreError},
+    pruning::PruningPolicy,
+};
 use super::{refusal::Refusal, rules::VoteEpochs};
 use crate::audit::{Entry, Filter};
 
@@ -72,7 +78,7 @@ pub(crate) struct AuditPart {
 
 /// A database. Every call is finished before the next one begins; after an error from a call that
 /// writes, [`Store::recover`] must succeed before the next call.
-pub(crate) trait Store: Send + 'static {
+pub(crate) trait Store: AuditRetention + Pruning + Send + 'static {
     /// Decides every request and records the new ones in one durable transaction. A key occurs at
     /// most once in a batch. On an error nothing is known: each of them may have been recorded.
     fn clear_attestations(
@@ -94,6 +100,10 @@ pub(crate) trait Store: Send + 'static {
 
     /// The high watermark as of the last load.
     fn high_watermark(&self) -> Option<HighWatermark>;
+
+    /// Transactions with records that are durable for certain, the bound that markers keep. `None`
+    /// for a database that does not count them.
+    fn batches(&self) -> Option<u64>;
 
     /// Writes rows under their ids; a row that is there already is completed.
     fn write_audit(

@@ -12,7 +12,7 @@ fn is_deceptive(character: char) -> bool {
 }
 
 /// For plain text: such a character becomes a visible escape, as in Rust's string literals.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         if is_deceptive(character) {
@@ -26,7 +26,7 @@ pub(super) fn plain(text: &str) -> String {
 
 /// For a finished JSON text: such a character, which JSON allows inside its strings, becomes a
 /// JSON escape of the same meaning.
-pub(super) fn json(text: &str) -> String {
+pub(crate) fn json(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         if is_deceptive(character) {

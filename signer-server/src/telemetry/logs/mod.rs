@@ -5,7 +5,7 @@
 //! what it was given (headers, statements), and some of that is secret.
 
 mod causes;
-mod escape;
+pub(crate) mod escape;
 mod event;
 mod layout;
 mod options;

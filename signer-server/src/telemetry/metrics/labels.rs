@@ -2,7 +2,9 @@
 
 use std::marker::PhantomData;
 
-use crate::{audit::Outcome, bls::PointLookup, duty::DutyType, scheduler::Class};
+use crate::{
+    audit::Outcome, bls::PointLookup, duty::DutyType, scheduler::Class, slashing::ProtectionState,
+};
 
 /// What slashing protection checks, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,24 @@ pub enum KeySource {
     FileRaw,
     /// An EIP-2335 keystore.
     FileKeystore,
+}
+
+/// The state of slashing protection without its reason, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StateLabel {
+    Running,
+    Unavailable,
+    Halted,
+}
+
+impl From<ProtectionState> for StateLabel {
+    fn from(state: ProtectionState) -> Self {
+        match state {
+            ProtectionState::Running => Self::Running,
+            ProtectionState::Unavailable { .. } => Self::Unavailable,
+            ProtectionState::Halted { .. } => Self::Halted,
+        }
+    }
 }
 
 /// The `type` of a request; `None` when its body was not readable that far.
@@ -107,6 +127,12 @@ label!(SlashingOperation, "signingOperation",
     Attestation => "attestation",
 );
 
+label!(StateLabel, "state",
+    Running => "running",
+    Unavailable => "unavailable",
+    Halted => "halted",
+);
+
 label!(KeySource, "signer",
     FileRaw => "file-raw",
     FileKeystore => "file-keystore",
@@ -160,5 +186,6 @@ mod tests {
         check::<SlashingOperation>();
         check::<KeySource>();
         check::<PointLookup>();
+        check::<StateLabel>();
     }
 }

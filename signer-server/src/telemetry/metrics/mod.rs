@@ -10,6 +10,7 @@ mod labels;
 mod names;
 mod page;
 mod process;
+mod protection;
 mod request_timer;
 mod summary;
 #[cfg(test)]
@@ -32,9 +33,16 @@ use self::{
     names::{BATCH_SIZE_BUCKETS, DURATION_BUCKETS, POOL_LABELS},
     page::Page,
     process::ProcessCollector,
+    protection::ProtectionMetrics,
     summary::Summary,
 };
-use crate::{audit::Outcome, bls::PointLookup, duty::DutyType, scheduler::Class};
+use crate::{
+    audit::Outcome,
+    bls::PointLookup,
+    duty::DutyType,
+    scheduler::Class,
+    slashing::{ProtectionState, PruningTotals},
+};
 
 /// Media type of the page (`OpenMetrics` 1.0, section "Protocol Negotiation").
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -68,6 +76,9 @@ pub struct Metrics {
     hash_to_curve: ByLabel<PointLookup, Counter>,
     audit_buffered: Gauge,
     audit_written: Counter,
+    audit_write_duration: Histogram,
+    audit_lost: Counter,
+    audit_expired: Counter,
 
     malformed_requests: Counter,
     pool_submitted: Counter,
@@ -85,6 +96,7 @@ pub struct Metrics {
     database_duration: ByLabel<SlashingOperation, Summary>,
     slashing_duration: ByLabel<SlashingOperation, Histogram>,
     slashing_batch_size: Histogram,
+    protection: ProtectionMetrics,
 }
 
 impl Metrics {
@@ -111,6 +123,9 @@ impl Metrics {
             hash_to_curve: signing.counters(names::HASH_TO_CURVE),
             audit_buffered: signing.gauge(names::AUDIT_BUFFERED),
             audit_written: signing.counter(names::AUDIT_WRITTEN),
+            audit_write_duration: signing.histogram(names::AUDIT_WRITE_DURATION, &DURATION_BUCKETS),
+            audit_lost: signing.counter(names::AUDIT_LOST),
+            audit_expired: signing.counter(names::AUDIT_EXPIRED),
 
             malformed_requests: http.counter(names::MALFORMED_REQUESTS),
             pool_submitted: http.counter_with(names::POOL_SUBMITTED, &POOL_LABELS),
@@ -129,6 +144,7 @@ impl Metrics {
             slashing_duration: slashing.histograms(names::SLASHING_DURATION),
             slashing_batch_size: slashing
                 .histogram(names::SLASHING_BATCH_SIZE, &BATCH_SIZE_BUCKETS),
+            protection: ProtectionMetrics::new(&mut slashing),
 
             signing,
             http,
@@ -225,6 +241,11 @@ impl Metrics {
         self.slashing_batch_size.observe(f64::from(duties));
     }
 
+    /// What slashing protection says about itself, just before the page is rendered.
+    pub fn protection_observed(&self, state: ProtectionState, pruning: &PruningTotals) {
+        self.protection.observe(state, pruning);
+    }
+
     /// This many keys can sign now.
     pub fn signers_loaded(&self, keys: usize) {
         self.signers_loaded.set(i64::try_from(keys).unwrap_or(i64::MAX));
@@ -240,9 +261,20 @@ impl Metrics {
         self.audit_buffered.set(i64::try_from(rows).unwrap_or(i64::MAX));
     }
 
-    /// Audit rows reached the database.
-    pub fn audit_rows_written(&self, rows: u64) {
-        self.audit_written.inc_by(rows);
+    /// Audit rows reached the database in one transaction that `took` this long.
+    pub fn audit_rows_written(&self, rows: usize, took: Duration) {
+        self.audit_written.inc_by(rows as u64);
+        self.audit_write_duration.observe(took.as_secs_f64());
+    }
+
+    /// Audit rows will never reach the database.
+    pub fn audit_rows_lost(&self, rows: u64) {
+        self.audit_lost.inc_by(rows);
+    }
+
+    /// Audit rows were deleted because they were kept long enough.
+    pub fn audit_rows_expired(&self, rows: u64) {
+        self.audit_expired.inc_by(rows);
     }
 
     /// The page, in `OpenMetrics` text ([`CONTENT_TYPE`]), with the metrics of these categories.

@@ -39,6 +39,10 @@ names! {
         "Signing roots looked up in the cache of hashed messages, by result";
     AUDIT_BUFFERED = "midslot_audit_buffered_rows", "Audit rows not yet in the database";
     AUDIT_WRITTEN = "midslot_audit_written_rows", "Audit rows written to the database";
+    AUDIT_WRITE_DURATION = "midslot_audit_write_duration_seconds",
+        "Time of one transaction that writes audit rows";
+    AUDIT_LOST = "midslot_audit_lost_rows", "Audit rows that never reached the database";
+    AUDIT_EXPIRED = "midslot_audit_expired_rows", "Audit rows deleted because they were kept long enough";
 
     // HTTP and the pool of signing threads behind it.
     MALFORMED_REQUESTS = "http_bls_malformed_request_count",
@@ -66,6 +70,17 @@ names! {
         "Time to check and durably record one slashable signature";
     SLASHING_BATCH_SIZE = "midslot_slashing_batch_size",
         "Slashable signatures checked and recorded by one transaction";
+
+    PROTECTION_STATE = "midslot_slashing_protection_state",
+        "1 for the state that slashing protection is in, 0 for the others";
+    PRUNED_ROWS = "midslot_slashing_pruned_rows",
+        "Slashing protection records deleted because they were old";
+    PRUNING_RUNS = "midslot_slashing_pruning_runs",
+        "Runs of pruning over all keys that came to their end";
+    PRUNING_LAST_END = "midslot_slashing_pruning_last_run_timestamp_seconds",
+        "End of the last run of pruning, seconds since 1970; 0 before the first";
+    PRUNING_LAST_DURATION = "midslot_slashing_pruning_last_run_duration_seconds",
+        "Seconds that the last run of pruning took, its pauses for signing included";
 
     // The process.
     RELEASE = "process_release", "Always 1; the label is the version that runs";

@@ -1,6 +1,6 @@
 //! One category's part of the page, and how metrics are put on it.
 
-use std::fmt;
+use std::{fmt, sync::atomic::AtomicU64};
 
 use prometheus_client::{
     encoding::text,
@@ -34,6 +34,11 @@ impl Page {
     }
 
     pub(super) fn gauge(&mut self, name: Name) -> Gauge {
+        self.register(name, Gauge::default())
+    }
+
+    /// A gauge that is no whole number.
+    pub(super) fn fractional_gauge(&mut self, name: Name) -> Gauge<f64, AtomicU64> {
         self.register(name, Gauge::default())
     }
 

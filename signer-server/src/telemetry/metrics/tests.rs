@@ -219,7 +219,9 @@ fn slashing_protection_keys_and_audit() {
     metrics.signers_loaded(6);
     metrics.key_retrieved(KeySource::FileKeystore, Duration::from_secs(1));
     metrics.audit_rows_buffered(12);
-    metrics.audit_rows_written(30);
+    metrics.audit_rows_written(30, Duration::from_millis(3));
+    metrics.audit_rows_lost(2);
+    metrics.audit_rows_expired(5);
     let page = metrics.render(&Category::ALL);
     let database = |rest: &str| format!("eth2_slashingprotection_database_duration{rest}");
     assert_value(&page, &database(r#"_sum{signingOperation="block"}"#), 0.002);
@@ -234,6 +236,37 @@ fn slashing_protection_keys_and_audit() {
     assert_value(&page, retrieval, 1.0);
     assert_value(&page, "midslot_audit_buffered_rows", 12.0);
     assert_value(&page, "midslot_audit_written_rows_total", 30.0);
+    assert_value(&page, "midslot_audit_write_duration_seconds_sum", 0.003);
+    assert_value(&page, "midslot_audit_lost_rows_total", 2.0);
+    assert_value(&page, "midslot_audit_expired_rows_total", 5.0);
+}
+
+#[test]
+fn the_state_of_protection_and_what_pruning_did_are_mirrored() {
+    let metrics = metrics();
+    let pruning = PruningTotals {
+        rows: 70,
+        runs: 2,
+        last_end_unix_us: Some(1_500_000),
+        last_took: Duration::from_millis(250),
+    };
+    for (state, name) in [
+        (ProtectionState::Running, "running"),
+        (ProtectionState::Unavailable { reason: "" }, "unavailable"),
+        (ProtectionState::Halted { reason: "" }, "halted"),
+    ] {
+        metrics.protection_observed(state, &pruning);
+        let page = metrics.render(&Category::ALL);
+        assert_well_formed(&page);
+        for label in ["running", "unavailable", "halted"] {
+            let series = format!("midslot_slashing_protection_state{{state=\"{label}\"}}");
+            assert_value(&page, &series, f64::from(u8::from(label == name)));
+        }
+        assert_value(&page, "midslot_slashing_pruned_rows_total", 70.0);
+        assert_value(&page, "midslot_slashing_pruning_runs_total", 2.0);
+        assert_value(&page, "midslot_slashing_pruning_last_run_timestamp_seconds", 1.5);
+        assert_value(&page, "midslot_slashing_pruning_last_run_duration_seconds", 0.25);
+    }
 }
 
 #[test]
@@ -243,7 +276,7 @@ fn categories_choose_what_is_shown() {
     assert_eq!(metrics.render(&[Category::Jvm]), "# EOF\n");
     let slashing = family_names(&metrics.render(&[Category::Eth2SlashingProtection]));
     assert!(slashing.iter().all(|name| name.contains("slashing")), "{slashing:?}");
-    assert_eq!(slashing.len(), 5);
+    assert_eq!(slashing.len(), 10);
     let mut total = 0;
     for category in Category::ALL {
         total += family_names(&metrics.render(&[category, category])).len();

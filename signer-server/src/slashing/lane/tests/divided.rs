@@ -23,6 +23,7 @@ fn divided() -> Divided {
         buffer.clone(),
         100,
         HealthCheck { interval: long, timeout: long },
+        None,
     );
     Divided { lane, scripts, audit: Writer::new(buffer) }
 }

@@ -43,8 +43,14 @@ async fn database_that_hangs_is_unhealthy_until_it_goes_on() {
     assert!(rig.lane.status().is_healthy(), "waiting for work is healthy");
     let request = rig.occupy().await;
     assert!(rig.lane.status().is_healthy(), "working is healthy");
+    assert_eq!(rig.lane.status().general().known_trouble(), None);
     tokio::time::sleep(2 * SHORT).await;
     assert!(!rig.lane.status().is_healthy());
+    assert_eq!(
+        rig.lane.status().general().known_trouble(),
+        Some(Unavailable::TimedOut),
+        "told at once"
+    );
     rig.permits.add_permits(1);
     assert_eq!(request.await.unwrap(), Ok(Decision::New));
     while !rig.lane.status().is_healthy() {
@@ -64,4 +70,47 @@ async fn idle_database_is_checked_and_a_failure_shows_without_a_request() {
     while !rig.lane.status().is_healthy() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
+}
+
+#[tokio::test]
+async fn expired_rows_are_deleted_when_it_is_quiet_and_not_before_what_waits() {
+    let week = Some(Duration::from_hours(7 * 24));
+    let retention = Retention { evidence: week, bulk: week };
+    let rig = rig_of(AuditOptions { retention, ..AuditOptions::default() });
+    rig.until(|lines| lines.iter().filter(|line| line.starts_with("sweep")).count() == 4).await;
+    tokio::time::sleep(SHORT).await;
+    let sweeps = ["sweep Bulk", "sweep Bulk", "sweep Evidence", "sweep Evidence"];
+    assert_eq!(rig.script.lines(), sweeps, "one sweep, then a long pause");
+
+    let rig = rig_of(AuditOptions { retention, ..AuditOptions::default() });
+    let mut tasks = Vec::new();
+    for root in 1..=20 {
+        tasks.push(rig.propose_root(1, root).await);
+    }
+    rig.permits.add_permits(20);
+    rig.until(|lines| lines.iter().any(|line| line.starts_with("sweep"))).await;
+    let lines = rig.script.lines();
+    assert!(lines[..20].iter().all(|line| line == "blocks 1"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn rows_that_signatures_wait_for_are_written_at_once_and_together() {
+    let durability = Durability::Strict;
+    let rig = rig_of(AuditOptions { durability, ..AuditOptions::default() });
+    // The store is busy, so the rows gather.
+    let busy = rig.occupy().await;
+    let releases: Vec<_> = (0..10)
+        .map(|_| tokio::spawn(rig.audit.begin(Client::default(), "a").release(Outcome::Signed)))
+        .collect();
+    // The ticket behind the attestation left a row, too.
+    while rig.audit.waiting_rows() < 11 {
+        tokio::task::yield_now().await;
+    }
+    rig.permits.add_permits(1);
+    assert_eq!(busy.await.unwrap(), Ok(Decision::New));
+    for release in releases {
+        assert_eq!(release.await.unwrap(), Ok(()));
+    }
+    assert_eq!(rig.script.lines(), ["attestations 1", "audit"], "one transaction");
+    assert_eq!(rig.script.audit.lock().len(), 11);
 }

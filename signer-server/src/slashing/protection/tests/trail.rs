@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use sqlx::{Connection, SqliteConnection};
+
 use super::*;
 use crate::audit::UNCONFIRMED;
 
@@ -132,4 +134,64 @@ async fn audit_rows_and_votes_get_their_turn_beside_each_other() {
     );
     assert!(slowest < Duration::from_secs(1), "votes wait for audit rows: {slowest:?}");
     assert_eq!(protection.audit().lost_rows(), 0);
+}
+
+#[tokio::test]
+async fn pages_show_every_row_that_was_there_once_while_others_arrive() {
+    let folders = Folders::new();
+    let protection = folders.ready().await;
+    let arrive = |count: usize| {
+        for _ in 0..count {
+            protection.audit().begin(Client::default(), "a").finish(Outcome::Shed, None);
+        }
+    };
+    arrive(500);
+    let there: Vec<i64> = settled_audit_rows(&protection).await.iter().map(|row| row.id).collect();
+    assert_eq!(there.len(), 500);
+    let mut filter = Filter { limit: 7, ..Filter::default() };
+    let mut read = Vec::new();
+    loop {
+        arrive(11);
+        if filter.before_id.is_some_and(|before| before % 3 == 0) {
+            settled_audit_rows(&protection).await;
+        }
+        let page = protection.read_audit(&filter).await.unwrap();
+        read.extend(page.entries.iter().map(|row| row.id));
+        filter.before_id = page.next_before_id;
+        if page.next_before_id.is_none() {
+            break;
+        }
+    }
+    assert!(read.is_sorted_by(|newer, older| newer > older), "no row twice: {read:?}");
+    read.retain(|id| there.contains(id));
+    assert_eq!(read, there, "none missed");
+}
+
+#[tokio::test]
+async fn rare_rows_are_found_beyond_many_others_and_no_page_looks_for_ever() {
+    const ROWS: i64 = 2_500_000;
+    let folders = Folders::new();
+    let protection = folders.ready().await;
+    protection.audit().begin(Client::default(), "needle").finish(Outcome::Forbidden, None);
+    settled_audit_rows(&protection).await;
+    protection.close().await.unwrap();
+    // A wide gap of ids, as deleted rows leave it, is as much to look through as rows are.
+    let url = format!("sqlite:{}", folders.database().display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::query(
+        "INSERT INTO audit (id, received_at, instance, outcome) VALUES ($1, 0, '', 'shed')",
+    )
+    .bind(ROWS)
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+
+    let protection = folders.open().await.unwrap();
+    let mut filter = Filter { limit: 10, outcome: Some(Outcome::Forbidden), ..Filter::default() };
+    let first = protection.read_audit(&filter).await.unwrap();
+    assert_eq!((first.entries.len(), first.next_before_id.is_some()), (0, true));
+    filter.before_id = first.next_before_id;
+    let second = protection.read_audit(&filter).await.unwrap();
+    assert_eq!((second.entries.len(), second.next_before_id), (1, None));
 }

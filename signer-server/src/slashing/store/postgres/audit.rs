@@ -1,6 +1,6 @@
 //! The audit table.
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use signer_client::wire::{Epoch, PublicKey, Slot};
 use sqlx::{
@@ -14,7 +14,7 @@ use super::{
     rows::{fixed, stored_number, stored_root, to_stored},
 };
 use crate::{
-    audit::{Client, Entry, Filter, Outcome},
+    audit::{Client, Entry, Filter, Outcome, stored_bounds},
     duty::DutyType,
     slashing::{StoreError, store::AuditPart},
 };
@@ -39,8 +39,14 @@ const WINDOW: &str = "SELECT min(id), count(*) FROM \
      (SELECT id FROM audit WHERE id < $1 ORDER BY id DESC LIMIT $2) AS part";
 
 const READ: &str = "SELECT * FROM audit WHERE id < $1 AND id >= $2 \
-     AND ($3::bytea IS NULL OR public_key = $3) AND ($4::text IS NULL OR duty_type = $4) \
-     AND ($5::text IS NULL OR outcome = $5) ORDER BY id DESC LIMIT $6";
+     AND ($3::bigint IS NULL OR received_at >= $3) AND ($4::bigint IS NULL OR received_at < $4) \
+     AND ($5::bytea IS NULL OR public_key = $5) AND ($6::text IS NULL OR duty_type = $6) \
+     AND ($7::text IS NULL OR outcome = $7) \
+     AND ($8::bigint IS NULL OR slot BETWEEN $8 AND $9) \
+     AND ($10::bigint IS NULL OR epoch BETWEEN $10 AND $11) \
+     AND ($12::text IS NULL OR client_address = $12 OR client_name = $12 \
+          OR lower(client_fingerprint) = lower($12)) \
+     ORDER BY id DESC LIMIT $13";
 
 /// Rows, column by column, as arrays.
 #[derive(Debug, Default)]
@@ -153,12 +159,25 @@ pub(super) async fn read(
     let (from, rows_in_window): (Option<i64>, i64) =
         sqlx::query_as(WINDOW).bind(before).bind(READ_WINDOW).fetch_one(&mut *connection).await?;
     let Some(from) = from else { return Ok(AuditPart::default()) };
+    let bounds = |range: &Option<RangeInclusive<u64>>| {
+        let bounds = range.as_ref().map(stored_bounds);
+        bounds.map(|(first, last)| (to_stored(first), to_stored(last))).unzip()
+    };
+    let (first_slot, last_slot): (Option<i64>, Option<i64>) = bounds(&filter.slots);
+    let (first_epoch, last_epoch): (Option<i64>, Option<i64>) = bounds(&filter.epochs);
     let rows = sqlx::query(READ)
         .bind(before)
         .bind(from)
+        .bind(filter.since_us)
+        .bind(filter.until_us)
         .bind(filter.key.as_ref().map(|key| key.as_bytes().as_slice()))
         .bind(filter.duty_type.map(DutyType::name))
         .bind(filter.outcome.map(Outcome::name))
+        .bind(first_slot)
+        .bind(last_slot)
+        .bind(first_epoch)
+        .bind(last_epoch)
+        .bind(filter.client.as_deref())
         .bind(i64::try_from(filter.limit).unwrap_or(i64::MAX))
         .fetch_all(connection)
         .await?;

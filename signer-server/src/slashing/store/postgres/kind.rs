@@ -187,7 +187,8 @@ const ATTESTATION_EVIDENCE: &str = "SELECT t.ord, m.genesis_validators_root, m.h
        AND a.target_epoch < t.tgt AND a.source_epoch > t.src LIMIT 1) inside ON true \
      ORDER BY t.ord";
 
-fn vote_epochs(
+/// A pair of columns; `None` where either is none.
+pub(super) fn vote_epochs(
     row: &PgRow,
     source: &'static str,
     target: &'static str,

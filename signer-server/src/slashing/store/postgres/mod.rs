@@ -12,18 +12,26 @@
 //! server still knows what it confirmed ([`identity`]).
 
 mod audit;
+mod audit_retention;
 mod clear;
 mod columns;
+mod copy;
 mod error;
+mod history;
 mod identity;
+mod import;
 mod kind;
 mod moves;
 mod open;
 mod partitions;
+mod prune;
+mod records;
 mod register;
 mod rows;
 mod schema;
 mod session;
+mod snapshot;
+mod states;
 mod veto;
 
 use std::{
@@ -243,6 +251,12 @@ impl Store for PostgresStore {
 
     fn high_watermark(&self) -> Option<HighWatermark> {
         self.high_watermark
+    }
+
+    fn batches(&self) -> Option<u64> {
+        // A counter that every batch writes would make them wait for each other; the server's own
+        // transaction numbers take its place.
+        None
     }
 
     async fn write_audit(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {

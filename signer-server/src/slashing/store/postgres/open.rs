@@ -26,7 +26,7 @@ use super::{
 use crate::{
     clock,
     slashing::{
-        OpenError, PostgresUrl, StoreError,
+        OpenError, PostgresUrl, SafeFloors, StoreError,
         marker::{Marker, Places},
         store::sqlite::{confirm, known_markers},
     },
@@ -43,6 +43,10 @@ pub(crate) struct OpenRequest<'a> {
     pub(crate) network_root: Option<Root>,
     /// The operator confirmed a database that the markers do not know.
     pub(crate) accept_new_database: bool,
+    /// Make the tables when there are none.
+    pub(crate) create: bool,
+    /// Floors to raise before anything is signed.
+    pub(crate) safe_start: Option<SafeFloors>,
 }
 
 /// The connections of one signer.
@@ -62,13 +66,48 @@ pub(crate) struct Opened {
 impl PostgresStore {
     /// Opens the database, making its tables when there are none and none are missed.
     pub(crate) async fn open(request: OpenRequest<'_>) -> Result<Opened, OpenError> {
+        let (general, cluster, instance) = Self::open_one(&request).await?;
         let database = PathBuf::from(request.url.to_string());
+        let failed = |source: StoreError| OpenError::Store { database: database.clone(), source };
+        let shared = &general.shared;
+
+        let writers = request.options.attestation_connections.max(1);
+        let mut attestations = Vec::with_capacity(writers);
+        for _ in 0..writers {
+            attestations.push(another(shared).await.map_err(failed)?);
+        }
+        let blocks = another(shared).await.map_err(failed)?;
+        if let Some(places) = request.places.filter(|_| request.accept_new_database) {
+            // The server counts transactions itself.
+            confirm(places, cluster, 0, &database, false)?;
+        }
+        Ok(Opened { attestations, blocks, general, cluster, instance })
+    }
+
+    /// The same with one connection, for an operator's commands. Gives the identity of the
+    /// database, too.
+    pub(crate) async fn open_for_operator(
+        request: OpenRequest<'_>,
+    ) -> Result<(Self, Uuid), OpenError> {
+        let (store, cluster, _) = Self::open_one(&request).await?;
+        if let Some(places) = request.places.filter(|_| request.accept_new_database) {
+            confirm(places, cluster, 0, Path::new(&request.url.to_string()), false)?;
+        }
+        Ok((store, cluster))
+    }
+
+    /// The first connection, the identity of the database, and this signer's number in audit ids.
+    async fn open_one(request: &OpenRequest<'_>) -> Result<(Self, Uuid, i64), OpenError> {
+        let database = PathBuf::from(request.url.to_string());
+        if request.safe_start.is_some() {
+            return Err(OpenError::PostgresNotAvailable { url: request.url.to_string() });
+        }
         let failed = |source: StoreError| OpenError::Store { database: database.clone(), source };
         let markers = known_markers(request.places, request.accept_new_database)?;
         let server = Server::new(request.url, request.options.connect_timeout);
         let mut connection = server.connect().await.map_err(failed)?;
 
-        let (cluster, instance) = take_turn(&mut connection, &request, &database, &markers).await?;
+        let (cluster, instance) = take_turn(&mut connection, request, &database, &markers).await?;
         let highest_target = make_partitions(&mut connection).await.map_err(failed)?;
         session::warn_of_lagging_standbys(&mut connection).await;
         let probe = in_time(Probe::take(&mut connection)).await.map_err(failed)?;
@@ -86,18 +125,8 @@ impl PostgresStore {
             highest_target: AtomicU64::new(highest_target.0),
             halted: OnceLock::new(),
         });
-
-        let writers = request.options.attestation_connections.max(1);
-        let mut attestations = Vec::with_capacity(writers);
-        for _ in 0..writers {
-            attestations.push(another(&shared).await.map_err(failed)?);
-        }
-        let blocks = another(&shared).await.map_err(failed)?;
-        if let Some(places) = request.places.filter(|_| request.accept_new_database) {
-            confirm(places, cluster, &database)?;
-        }
-        let general = Self::new(shared, connection, probe.high_watermark, true);
-        Ok(Opened { attestations, blocks, general, cluster, instance })
+        let store = Self::new(shared, connection, probe.high_watermark, true);
+        Ok((store, cluster, instance))
     }
 }
 
@@ -125,6 +154,9 @@ async fn take_turn(
     {
         let (marker, database) = (marker.clone(), database.to_owned());
         return Err(OpenError::DatabaseMissing { marker, database });
+    }
+    if !found.is_ours && !request.create {
+        return Err(OpenError::NoDatabase { database: database.to_owned() });
     }
     schema::prepare(connection, database, found, request.options.migrate).await?;
 

@@ -1,6 +1,9 @@
 //! The audit table.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    ops::RangeInclusive,
+    sync::{Arc, LazyLock},
+};
 
 use signer_client::wire::{Epoch, PublicKey, Slot};
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
@@ -10,7 +13,7 @@ use super::{
     state::{fixed, stored_number, stored_root, to_stored},
 };
 use crate::{
-    audit::{Client, Entry, Filter, Outcome},
+    audit::{Client, Entry, Filter, Outcome, stored_bounds},
     duty::DutyType,
     slashing::{StoreError, store::AuditPart},
 };
@@ -40,9 +43,15 @@ static WRITE_FINAL: LazyLock<Bulk> = LazyLock::new(|| {
     )
 });
 
+/// See [`Filter::matches`].
 const READ: &str = "SELECT * FROM audit WHERE id < $1 AND id >= $2 \
-     AND ($3 IS NULL OR public_key = $3) AND ($4 IS NULL OR duty_type = $4) \
-     AND ($5 IS NULL OR outcome = $5) ORDER BY id DESC LIMIT $6";
+     AND ($3 IS NULL OR received_at >= $3) AND ($4 IS NULL OR received_at < $4) \
+     AND ($5 IS NULL OR public_key = $5) AND ($6 IS NULL OR duty_type = $6) \
+     AND ($7 IS NULL OR outcome = $7) \
+     AND ($8 IS NULL OR slot BETWEEN $8 AND $9) AND ($10 IS NULL OR epoch BETWEEN $10 AND $11) \
+     AND ($12 IS NULL OR client_address = $12 OR client_name = $12 \
+          OR client_fingerprint = $12 COLLATE NOCASE) \
+     ORDER BY id DESC LIMIT $13";
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that Bulk::execute calls")]
 fn bind(query: BulkQuery, entry: &&Entry) -> BulkQuery {
@@ -108,12 +117,25 @@ pub(super) async fn read(
     let newest = highest.saturating_add(1);
     let before = filter.before_id.map_or(newest, |before| before.min(newest));
     let from = before.saturating_sub(READ_WINDOW);
+    let bounds = |range: &Option<RangeInclusive<u64>>| {
+        let bounds = range.as_ref().map(stored_bounds);
+        bounds.map(|(first, last)| (to_stored(Some(first)), to_stored(Some(last)))).unzip()
+    };
+    let (first_slot, last_slot): (Option<i64>, Option<i64>) = bounds(&filter.slots);
+    let (first_epoch, last_epoch): (Option<i64>, Option<i64>) = bounds(&filter.epochs);
     let rows = sqlx::query(READ)
         .bind(before)
         .bind(from)
+        .bind(filter.since_us)
+        .bind(filter.until_us)
         .bind(filter.key.as_ref().map(|key| key.as_bytes().as_slice()))
         .bind(filter.duty_type.map(DutyType::name))
         .bind(filter.outcome.map(Outcome::name))
+        .bind(first_slot)
+        .bind(last_slot)
+        .bind(first_epoch)
+        .bind(last_epoch)
+        .bind(filter.client.as_deref())
         .bind(i64::try_from(filter.limit).unwrap_or(i64::MAX))
         .fetch_all(connection)
         .await?;

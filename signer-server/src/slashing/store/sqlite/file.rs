@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::slashing::OpenError;
+use crate::slashing::{OpenError, StoreError};
 
 /// The lock on a file beside the database. It tells a second signer at once and clearly what is
 /// going on, where SQLite's own lock would only say "busy".
@@ -73,9 +73,15 @@ impl FileIdentity {
         &self.path
     }
 
-    /// Whether the paths still name both files.
-    pub(super) fn is_in_place(&self) -> bool {
-        self.database_is_in_place() && inode(&self.log_path) == Some(self.log)
+    /// Fails unless the paths still name both files.
+    pub(super) fn check_in_place(&self) -> Result<(), StoreError> {
+        if !self.database_is_in_place() {
+            Err(StoreError::Replaced)
+        } else if inode(&self.log_path) != Some(self.log) {
+            Err(StoreError::LogReplaced)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether the path still names the database, whatever became of the log: every connection

@@ -86,7 +86,7 @@ impl SqliteStore {
                 None => unknown.push(name),
             }
         }
-        keys.extend(insert_keys(&mut transaction, &unknown).await?);
+        keys.extend(insert_keys(&mut transaction, &unknown, state.first).await?);
         let genesis_validators_root = claimed;
         let file = &self.file;
         Ok(SqliteImport {
@@ -262,6 +262,6 @@ impl ImportTransaction for SqliteImport<'_> {
         self.state.genesis_validators_root = Some(self.genesis_validators_root);
         self.state.keys.extend(self.keys);
         // A commit into a file that is gone is none.
-        if self.file.is_in_place() { Ok(()) } else { Err(StoreError::Replaced) }
+        self.file.check_in_place()
     }
 }

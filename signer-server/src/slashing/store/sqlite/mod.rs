@@ -8,6 +8,8 @@
 //! again, copied from its log and loaded, before anything else is decided.
 
 mod audit;
+mod audit_reader;
+mod audit_retention;
 mod bulk;
 mod clear;
 mod connect;
@@ -16,9 +18,12 @@ mod file;
 mod import;
 mod kind;
 mod moves;
+mod network_fs;
 mod open;
+mod prune;
 mod records;
 mod register;
+mod safe_start;
 mod snapshot;
 mod state;
 
@@ -28,6 +33,7 @@ use sqlx::{Connection, SqliteConnection};
 use self::{
     file::{FileIdentity, Lock},
     kind::{Attestations, Blocks},
+    prune::PruningRun,
     state::State,
 };
 use super::{AuditPart, Decision, HighWatermark, Request, Store, StoreError};
@@ -36,9 +42,14 @@ use crate::{
     slashing::rules::VoteEpochs,
 };
 
-pub(super) use self::error::cause;
-pub(crate) use self::open::{OpenRequest, Opened};
-pub(super) use self::open::{confirm, known_markers};
+pub(crate) use self::{
+    audit_reader::SqliteAuditReader,
+    open::{OpenRequest, Opened},
+};
+pub(super) use self::{
+    error::cause,
+    open::{confirm, known_markers},
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -49,6 +60,10 @@ pub(crate) struct SqliteStore {
     file: FileIdentity,
     /// Whether the log holds something that housekeeping should copy to the database.
     log_grew: bool,
+    /// Where the deletion of expired audit rows is.
+    audit_places: audit_retention::Places,
+    /// The pruning that is under way.
+    pruning: Option<PruningRun>,
     /// Declared last: let go only after the connection is gone.
     _lock: Lock,
 }
@@ -61,7 +76,7 @@ impl SqliteStore {
 
     /// Fails when what was written would not be found again.
     fn check_in_place(&self) -> Result<(), StoreError> {
-        if self.file.is_in_place() { Ok(()) } else { Err(StoreError::Replaced) }
+        self.file.check_in_place()
     }
 
     fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
@@ -87,6 +102,10 @@ impl Store for SqliteStore {
 
     fn high_watermark(&self) -> Option<HighWatermark> {
         self.state.high_watermark
+    }
+
+    fn batches(&self) -> Option<u64> {
+        Some(self.state.batches)
     }
 
     async fn write_audit(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
@@ -126,7 +145,7 @@ impl Store for SqliteStore {
         connect::probe_write(&mut connection).await?;
         let state = State::load(&mut connection).await?;
         state.check_knows_all_of(&self.state)?;
-        let file = FileIdentity::of(self.file.path()).ok_or(StoreError::Replaced)?;
+        let file = FileIdentity::of(self.file.path()).ok_or(StoreError::LogReplaced)?;
         if !self.file.database_is_in_place() {
             return Err(StoreError::Replaced);
         }

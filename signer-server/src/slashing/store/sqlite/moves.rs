@@ -62,8 +62,9 @@ impl Moves for SqliteStore {
         let known: Vec<PublicKey> = known.into_iter().copied().collect();
         let known_ids = self.ids(&known)?;
         self.log_grew = true;
+        let first = self.state.first;
         let mut transaction = self.connection()?.begin_with("BEGIN IMMEDIATE").await?;
-        let mut made = insert_keys(&mut transaction, &unknown).await?;
+        let mut made = insert_keys(&mut transaction, &unknown, first).await?;
         let ids = known_ids.into_iter().chain(made.iter().map(|(_, state)| state.id));
         switch(&mut transaction, ids, false).await?;
         transaction.commit().await?;

@@ -14,21 +14,26 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{
-    SqliteStore, audit, connect,
+    SqliteStore, audit, audit_retention, connect,
     file::{FileIdentity, Lock},
+    network_fs::network_file_system,
+    safe_start,
     state::State,
 };
 use crate::slashing::{
-    CONFIRM_OPTION, OpenError, StoreError,
+    CONFIRM_OPTION, OpenError, SAFE_START_OPTION, SafeFloors, StoreError,
     marker::{self, Marker, Places},
 };
 
 /// The schema, one file per version; a published file never changes.
-const SCHEMA: [(i64, &str, &str); 1] = [(
-    1,
-    "slashing protection and audit",
-    include_str!("../../../../../migrations/sqlite/0001_slashing_protection_and_audit.sql"),
-)];
+const SCHEMA: [(i64, &str, &str); 2] = [
+    (
+        1,
+        "slashing protection and audit",
+        include_str!("../../../../../migrations/sqlite/0001_slashing_protection_and_audit.sql"),
+    ),
+    (2, "first floor", include_str!("../../../../../migrations/sqlite/0002_first_floor.sql")),
+];
 
 /// What to open and on which conditions.
 #[derive(Debug)]
@@ -40,6 +45,15 @@ pub(crate) struct OpenRequest<'a> {
     pub(crate) network_root: Option<Root>,
     /// The operator confirmed a database that the markers do not know.
     pub(crate) accept_new_database: bool,
+    /// Raise the floors of all keys to these before anything else; confirms the database, too.
+    pub(crate) safe_start: Option<SafeFloors>,
+}
+
+impl OpenRequest<'_> {
+    /// Whether the operator takes the database as it is.
+    const fn is_confirmed(&self) -> bool {
+        self.accept_new_database || self.safe_start.is_some()
+    }
 }
 
 /// An open store.
@@ -59,8 +73,11 @@ impl SqliteStore {
         let folder = marker::directory_of(path);
         fs::create_dir_all(folder)
             .map_err(|source| OpenError::Unwritable { path: folder.to_owned(), source })?;
+        if let Some(kind) = network_file_system(folder) {
+            return Err(OpenError::NetworkFileSystem { database: path.to_owned(), kind });
+        }
         let lock = Lock::take(path)?;
-        let markers = known_markers(request.places, request.accept_new_database)?;
+        let markers = known_markers(request.places, request.is_confirmed())?;
         if is_absent(path)
             && let Some(Marker { path: marker, .. }) = markers.first()
         {
@@ -74,7 +91,16 @@ impl SqliteStore {
         match examine(&mut connection, &request, &markers).await {
             Ok((state, file, next_audit_id)) => {
                 let connection = Some(connection);
-                let store = Self { connection, state, file, log_grew: true, _lock: lock };
+                let audit_places = audit_retention::Places::default();
+                let store = Self {
+                    connection,
+                    state,
+                    file,
+                    log_grew: true,
+                    audit_places,
+                    pruning: None,
+                    _lock: lock,
+                };
                 Ok(Opened { store, next_audit_id })
             }
             Err(error) => {
@@ -105,6 +131,14 @@ async fn examine(
             found: state.cluster,
         });
     }
+    if let Some(marker) = markers.iter().find(|marker| marker.batches > state.batches) {
+        return Err(OpenError::DatabaseRolledBack {
+            marker: marker.path.clone(),
+            database: path.to_owned(),
+            known: marker.batches,
+            found: state.batches,
+        });
+    }
     let (pinned, network) = (state.genesis_validators_root, request.network_root);
     state.genesis_validators_root = pin_network(connection, path, pinned, network).await?;
     connect::probe_write(connection).await.map_err(failed)?;
@@ -114,18 +148,58 @@ async fn examine(
     let file = FileIdentity::of(path).ok_or_else(|| failed(StoreError::Replaced))?;
     let next_audit_id = audit::next_id(connection).await.map_err(failed)?;
 
-    if let Some(places) = request.places.filter(|_| request.accept_new_database) {
-        confirm(places, state.cluster, path)?;
+    if let Some(floors) = request.safe_start {
+        start_safely(connection, path, floors).await.map_err(failed)?;
+        state = State::load(connection).await.map_err(failed)?;
+    } else if let Some(places) = request.places.filter(|_| request.accept_new_database)
+        && is_older_copy(places, &state)
+    {
+        safe_start::renew_identity(connection).await.map_err(failed)?;
+        state = State::load(connection).await.map_err(failed)?;
+    }
+    if let Some(places) = request.places.filter(|_| request.is_confirmed()) {
+        let (cluster, batches) = (state.cluster, state.batches);
+        confirm(places, cluster, batches, path, request.safe_start.is_some())?;
     }
     Ok((state, file, next_audit_id))
+}
+
+/// Raises the floors and says so.
+async fn start_safely(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    floors: SafeFloors,
+) -> Result<(), StoreError> {
+    let keys = safe_start::raise_all_floors(connection, floors).await?;
+    let SafeFloors { epoch, slot } = floors;
+    tracing::warn!(
+        database = %path.display(), keys, %epoch, %slot,
+        "{SAFE_START_OPTION}: no key attests to a target up to this epoch or proposes up to this \
+         slot, and none attests before the chain has justified this epoch. Take the option away \
+         now: every start with it costs each key one duty"
+    );
+    Ok(())
+}
+
+/// Whether a marker remembers more of this database than it holds.
+fn is_older_copy(places: &Places, state: &State) -> bool {
+    places.read().is_ok_and(|markers| {
+        let mut markers = markers.iter();
+        markers.any(|marker| marker.cluster == state.cluster && marker.batches > state.batches)
+    })
 }
 
 /// The operator has confirmed: from now on the markers remember this database.
 pub(in crate::slashing::store) fn confirm(
     places: &Places,
     cluster: Uuid,
+    batches: u64,
     path: &Path,
+    safely: bool,
 ) -> Result<(), OpenError> {
+    if safely {
+        return places.write(cluster, batches, path).map_err(OpenError::Marker);
+    }
     let markers = places.read();
     if markers.as_ref().is_ok_and(|markers| markers.iter().all(|found| found.cluster == cluster)) {
         tracing::warn!(
@@ -139,7 +213,7 @@ pub(in crate::slashing::store) fn confirm(
         "this slashing protection database was confirmed by {CONFIRM_OPTION}: what was signed with \
          another one is not known here. Take the option away now"
     );
-    places.write(cluster, path).map_err(OpenError::Marker)
+    places.write(cluster, batches, path).map_err(OpenError::Marker)
 }
 
 /// Markers that the database must agree with: none once the operator has confirmed.
@@ -159,8 +233,11 @@ fn is_absent(path: &Path) -> bool {
     fs::metadata(path).map_or(true, |metadata| metadata.len() == 0)
 }
 
-/// Brings the schema to this version and gives a new database its identity.
-async fn prepare_schema(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+/// Refuses a database of another program or of a newer signer; an empty one is welcome.
+pub(super) async fn refuse_other_schemas(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(), OpenError> {
     let database = || path.to_owned();
     let failed =
         |error: sqlx::Error| OpenError::Store { database: database(), source: error.into() };
@@ -185,7 +262,16 @@ async fn prepare_schema(connection: &mut SqliteConnection, path: &Path) -> Resul
             return Err(OpenError::NewerSchema { database: database(), found, supported });
         }
     }
+    Ok(())
+}
 
+/// Brings the schema to this version and gives a new database its identity.
+async fn prepare_schema(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    let database = || path.to_owned();
+    let failed =
+        |error: sqlx::Error| OpenError::Store { database: database(), source: error.into() };
+
+    refuse_other_schemas(connection, path).await?;
     let migrations = SCHEMA.map(|(version, description, sql)| {
         let kind = MigrationType::Simple;
         Migration::new(version, description.into(), kind, sql.into_sql_str(), false)

@@ -21,6 +21,13 @@ pub(super) struct KeyState {
     pub(super) block: BlockState,
 }
 
+/// What a key starts with that is registered now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FirstState {
+    pub(super) attestation: AttestationState,
+    pub(super) block: BlockState,
+}
+
 /// Everything but the history.
 #[derive(Debug)]
 pub(super) struct State {
@@ -29,6 +36,7 @@ pub(super) struct State {
     pub(super) high_watermark: Option<HighWatermark>,
     /// Transactions that recorded blocks or attestations.
     pub(super) batches: u64,
+    pub(super) first: FirstState,
     pub(super) keys: HashMap<PublicKey, KeyState>,
 }
 
@@ -36,12 +44,15 @@ impl State {
     /// Reads the state and checks it against the history.
     pub(super) async fn load(connection: &mut SqliteConnection) -> Result<Self, StoreError> {
         let meta = sqlx::query(
-            "SELECT cluster, genesis_validators_root, high_epoch, high_slot, batches FROM sp_meta",
+            "SELECT cluster, genesis_validators_root, high_epoch, high_slot, batches, \
+             first_floor_epoch, first_floor_slot FROM sp_meta",
         )
         .fetch_one(&mut *connection)
         .await?;
         let high_epoch = stored_number(&meta, "high_epoch")?;
         let high_slot = stored_number(&meta, "high_slot")?;
+        let first_epoch = stored_number(&meta, "first_floor_epoch")?.map(Epoch);
+        let first_slot = stored_number(&meta, "first_floor_slot")?.map(Slot);
         let mut state = Self {
             cluster: Uuid::from_bytes(stored_bytes(&meta, "cluster")?),
             genesis_validators_root: stored_root(&meta, "genesis_validators_root")?,
@@ -50,6 +61,14 @@ impl State {
                 .map(|(epoch, slot)| HighWatermark { epoch: Epoch(epoch), slot: Slot(slot) }),
             batches: stored_number(&meta, "batches")?
                 .ok_or(StoreError::ImpossibleValue { column: "batches" })?,
+            first: FirstState {
+                attestation: first_epoch.map_or(AttestationState::UNUSED, |epoch| {
+                    let floor = VoteEpochs { source: epoch, target: epoch };
+                    AttestationState::UNUSED.with_floor_raised(floor)
+                }),
+                block: first_slot
+                    .map_or(BlockState::UNUSED, |slot| BlockState::UNUSED.with_floor_raised(slot)),
+            },
             keys: HashMap::new(),
         };
 

@@ -2,6 +2,8 @@
 
 mod files;
 mod oracle;
+mod pruning;
+mod trail;
 
 use std::path::PathBuf;
 
@@ -27,8 +29,13 @@ fn database(folder: &TempDir) -> PathBuf {
 
 async fn open_in(folder: &TempDir) -> Result<SqliteStore, OpenError> {
     let path = database(folder);
-    let request =
-        OpenRequest { path: &path, places: None, network_root: None, accept_new_database: false };
+    let request = OpenRequest {
+        path: &path,
+        places: None,
+        network_root: None,
+        accept_new_database: false,
+        safe_start: None,
+    };
     Ok(SqliteStore::open(request).await?.store)
 }
 
@@ -243,7 +250,7 @@ async fn newer_schema_is_refused_with_both_versions() {
         .await;
     scene.store.close().await.unwrap();
     let error = open_in(&scene.folder).await.unwrap_err();
-    assert!(matches!(error, OpenError::NewerSchema { found: 7, supported: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::NewerSchema { found: 7, supported: 2, .. }), "{error}");
 }
 
 #[tokio::test]
@@ -270,8 +277,13 @@ async fn folder_that_cannot_be_written_is_named() {
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
     let path = file.join("data").join("slashing.sqlite");
-    let request =
-        OpenRequest { path: &path, places: None, network_root: None, accept_new_database: false };
+    let request = OpenRequest {
+        path: &path,
+        places: None,
+        network_root: None,
+        accept_new_database: false,
+        safe_start: None,
+    };
     let error = SqliteStore::open(request).await.unwrap_err();
     assert!(matches!(&error, OpenError::Unwritable { path, .. } if path.ends_with("data")));
 }

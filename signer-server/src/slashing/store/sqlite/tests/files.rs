@@ -53,7 +53,7 @@ async fn removed_log_is_noticed_before_anything_is_released_and_nothing_is_lost(
     scene.store.clear_attestations(&[vote(1, 1, 2, 1)]).await.unwrap();
     std::fs::remove_file(log(&scene.folder)).unwrap();
     let error = scene.store.clear_attestations(&[vote(2, 1, 2, 1)]).await.unwrap_err();
-    assert!(matches!(error, StoreError::Replaced), "{error}");
+    assert!(matches!(error, StoreError::LogReplaced), "{error}");
 
     // The records were only in the removed file; ending the connection saves them.
     scene.store.recover().await.unwrap();
