@@ -116,6 +116,16 @@ impl Snapshot for Web3Signer {
                 target: Epoch(target),
             });
         }
+        for key in &mut records {
+            // Web3Signer keeps no maxima: those of the rows and the floor.
+            let rows = key.attestations.iter().map(|row| (row.source, row.target));
+            let floor = key.attestation.floor.map(|floor| (floor.source, floor.target));
+            key.attestation.max = rows
+                .chain(floor)
+                .reduce(|high, vote| (high.0.max(vote.0), high.1.max(vote.1)))
+                .map(|(source, target)| VoteEpochs { source, target });
+            key.block.max = key.blocks.iter().map(|row| row.slot).chain(key.block.floor).max();
+        }
         Ok(records)
     }
 }
