@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Export { .. } => "The export failed",
         Command::Import { .. } => "The import failed",
         Command::WatermarkRepair(_) => "The watermarks were not changed",
+        Command::Migrate(_) => "The move did not come to its end",
         Command::Audit(_) => "The audit can't be shown",
     };
     match run(invocation) {
@@ -61,6 +62,7 @@ fn run(invocation: Invocation) -> Result<()> {
         }
         Command::WatermarkRepair(repair) => Ok(cli::watermark_repair::run(&config, &repair)?),
         Command::Audit(query) => show_audit(&query, &config),
+        Command::Migrate(migration) => Ok(cli::migrate::run(&config, migration)?),
     }
 }
 

@@ -18,6 +18,7 @@ mod interchange_commands;
 mod key_loading_priority;
 mod keys;
 mod known_answers;
+mod migrate;
 mod openapi;
 mod options;
 mod order_of_checks;

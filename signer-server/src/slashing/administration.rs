@@ -11,11 +11,12 @@ use signer_client::wire::{PublicKey, Root};
 use uuid::Uuid;
 
 use super::{
-    DatabaseUrl, ExportError, HighWatermark, ImportError, ImportOptions, ImportReport,
-    LowWatermark, OpenError, PostgresOptions, PostgresUrl, RecordsError, Selection, StoreError,
-    SurveyedFile,
+    DatabaseUrl, ExportError, HighWatermark, ImportError, ImportOptions, ImportReport, Inspection,
+    LowWatermark, MoveError, MoveReport, OpenError, PostgresOptions, PostgresUrl, RecordsError,
+    Selection, StoreError, SurveyedFile,
     interchange::{export, import},
-    marker::{self, Places},
+    marker::{self, Marker, Places},
+    migration,
     store::{
         Store,
         postgres::{self, PostgresStore},
@@ -174,6 +175,64 @@ impl Administration {
         enabled: bool,
     ) -> Result<(), RecordsError> {
         with_store!(&mut self.store, store => store.set_enabled(keys, enabled).await)
+    }
+
+    /// Looks at Web3Signer's database and changes nothing, neither there nor here.
+    pub async fn inspect_web3signer(
+        url: &PostgresUrl,
+        network: Option<Root>,
+    ) -> Result<Inspection, MoveError> {
+        migration::inspect(url, network).await
+    }
+
+    /// Moves Web3Signer's records in here, or goes on where an earlier run stopped. At its end
+    /// Web3Signer is fenced off, and the keys that were enabled there may sign here.
+    pub async fn move_from_web3signer(
+        &mut self,
+        url: &PostgresUrl,
+        network: Option<Root>,
+    ) -> Result<MoveReport, MoveError> {
+        // As with an import: first the marker.
+        let batches = with_store!(&self.store, store => store.batches()).unwrap_or(0);
+        self.places.write(self.cluster, batches, &self.name)?;
+        with_store!(&mut self.store, store => migration::move_in(store, url, network).await)
+    }
+
+    /// Switches the keys off here and takes Web3Signer's fence away. Without `force` it is refused
+    /// when there are records here that Web3Signer does not know. Returns how many there are.
+    pub async fn give_back_to_web3signer(
+        &mut self,
+        url: &PostgresUrl,
+        force: bool,
+    ) -> Result<u64, MoveError> {
+        with_store!(&mut self.store, store => migration::undo(store, url, force).await)
+    }
+
+    /// Moves everything to another database of ours, or goes on where an earlier run stopped. At
+    /// its end nothing is signed here any more, the keys that were on may sign there, and the
+    /// markers in `marker_directories` name the other database.
+    pub async fn move_to(
+        &mut self,
+        target: &mut Self,
+        marker_directories: Vec<PathBuf>,
+        network: Option<Root>,
+    ) -> Result<MoveReport, MoveError> {
+        let places = target.places.with_directories(marker_directories);
+        let (from, to) = (self.cluster, target.cluster);
+        for Marker { path, cluster, .. } in places.read()? {
+            if cluster != from && cluster != to {
+                let marker = path.display().to_string();
+                return Err(MoveError::ForeignMarker { marker, found: cluster });
+            }
+        }
+        let report = with_store!(&mut self.store, from => with_store!(&mut target.store, to => {
+            migration::relocate(from, to, network).await?
+        }));
+        let batches = with_store!(&target.store, store => store.batches()).unwrap_or(0);
+        places.write(to, batches, &target.name)?;
+        // What closing says about the database goes to these markers, too.
+        target.places = places;
+        Ok(report)
     }
 
     /// Puts everything in order and lets go of the database.

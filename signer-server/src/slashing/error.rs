@@ -133,12 +133,23 @@ pub enum OpenError {
     /// The database holds Web3Signer's tables, and none of ours.
     #[error(
         "{} is Web3Signer's database. Its records are not known here until they are brought over: \
-         give Midslot a database of its own (or a schema, by currentSchema in the URL) and import \
-         what Web3Signer exports", database.display()
+         give Midslot a database of its own (or a schema, by currentSchema in the URL) and run \
+         `eth2 migrate from-web3signer`", database.display()
     )]
     Web3SignerDatabase {
         /// Its address.
         database: PathBuf,
+    },
+    /// The records of this database were moved to another one.
+    #[error(
+        "the records of {} were moved to another database (identity {moved_to}): start the signer \
+         with that one. Nothing may be signed here until they are moved back", database.display()
+    )]
+    Moved {
+        /// The database that was opened.
+        database: PathBuf,
+        /// Identity of the one that has the records.
+        moved_to: Uuid,
     },
     /// The schema is older than this signer, and it may not change it.
     #[error(

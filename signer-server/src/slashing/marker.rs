@@ -97,6 +97,11 @@ impl Places {
         Self { directories, database_directory: None, turn: Arc::default() }
     }
 
+    /// The same, and these folders in place of the others.
+    pub(super) fn with_directories(&self, directories: Vec<PathBuf>) -> Self {
+        Self { directories, ..self.clone() }
+    }
+
     fn beside_database(&self) -> Option<PathBuf> {
         Some(self.database_directory.as_ref()?.join(FILE_NAME_BESIDE_DATABASE))
     }

@@ -18,6 +18,7 @@ use super::{
     rules::VoteEpochs,
     store::{
         Decision, Request,
+        moves::Moves,
         postgres::{self, PostgresStore},
         sqlite::{self, SqliteStore},
     },
@@ -291,7 +292,7 @@ async fn open_sqlite(
     path: &Path,
 ) -> Result<(OpenDatabase, Arc<Buffer>), OpenError> {
     let places = Places::new(options.marker_directories.clone(), marker::directory_of(path));
-    let sqlite::Opened { store, next_audit_id } = SqliteStore::open(sqlite::OpenRequest {
+    let sqlite::Opened { mut store, next_audit_id } = SqliteStore::open(sqlite::OpenRequest {
         path,
         places: options.enabled.then_some(&places),
         network_root: options.network_genesis_validators_root,
@@ -299,6 +300,7 @@ async fn open_sqlite(
         safe_start: options.safe_start.filter(|_| options.enabled),
     })
     .await?;
+    refuse_departed(options, &mut store, path).await?;
     let audit =
         Buffer::open(&options.instance, Ids::counting_from(next_audit_id), options.audit.clone());
     let cluster = store.cluster();
@@ -319,7 +321,7 @@ async fn open_postgres(
     url: &PostgresUrl,
 ) -> Result<(OpenDatabase, Arc<Buffer>), OpenError> {
     let places = Places::of_server(options.marker_directories.clone());
-    let opened = PostgresStore::open(postgres::OpenRequest {
+    let mut opened = PostgresStore::open(postgres::OpenRequest {
         url,
         options: &options.postgres,
         places: options.enabled.then_some(&places),
@@ -329,6 +331,8 @@ async fn open_postgres(
         safe_start: options.safe_start.filter(|_| options.enabled),
     })
     .await?;
+    let name = PathBuf::from(url.to_string());
+    refuse_departed(options, &mut opened.general, &name).await?;
     let audit =
         Buffer::open(&options.instance, Ids::from_clock(opened.instance), options.audit.clone());
     let (capacity, health_check) = (options.queue_capacity, options.health_check());
@@ -336,8 +340,24 @@ async fn open_postgres(
     let stores = Stores { attestations, blocks, general, pruning };
     let pruning = options.pruning.filter(|_| options.enabled);
     let lane = Lane::start_divided(stores, Arc::clone(&audit), capacity, health_check, pruning);
-    let keeper = Keeper { places, cluster, database: PathBuf::from(url.to_string()) };
+    let keeper = Keeper { places, cluster, database: name };
     Ok((OpenDatabase { lane, keeper }, audit))
+}
+
+/// A database whose records were moved would refuse every duty: better to say so at once.
+async fn refuse_departed(
+    options: &OpenOptions,
+    store: &mut impl Moves,
+    database: &Path,
+) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Store { database: database.to_owned(), source };
+    match store.departure().await.map_err(failed)? {
+        Some(departure) if options.enabled => {
+            let (database, moved_to) = (database.to_owned(), departure.target);
+            Err(OpenError::Moved { database, moved_to })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn warn_disabled() {

@@ -5,6 +5,7 @@
 
 pub(crate) mod audit_retention;
 mod error;
+pub(crate) mod moves;
 pub(crate) mod postgres;
 pub(crate) mod pruning;
 pub(crate) mod records;

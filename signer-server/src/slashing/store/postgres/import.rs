@@ -227,15 +227,16 @@ impl ImportTransaction for PostgresImport<'_> {
         for import in keys {
             let KeyState { id, attestation, block } = self.state(&import.key)?;
             // No row is above the maximum.
-            if let Some(part) = &import.attestations
-                && attestation.max.is_some_and(|max| max.target >= part.floor.target)
+            if let Some((first, last)) =
+                import.attestations.as_ref().and_then(|part| part.targets())
+                && attestation.max.is_some_and(|max| max.target >= first)
             {
-                votes.push(Span { id, first: part.floor.target, last: part.max.target });
+                votes.push(Span { id, first, last });
             }
-            if let Some(part) = &import.blocks
-                && block.max.is_some_and(|max| max >= part.floor)
+            if let Some((first, last)) = import.blocks.as_ref().and_then(|part| part.slots())
+                && block.max.is_some_and(|max| max >= first)
             {
-                slots.push(Span { id, first: part.floor, last: part.max });
+                slots.push(Span { id, first, last });
             }
         }
         let votes = history::attestations(&mut self.transaction, &votes).await?;

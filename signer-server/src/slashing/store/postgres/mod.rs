@@ -22,6 +22,7 @@ mod history;
 mod identity;
 mod import;
 mod kind;
+mod moves;
 mod open;
 mod partitions;
 mod prune;

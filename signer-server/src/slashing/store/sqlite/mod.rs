@@ -17,6 +17,7 @@ mod error;
 mod file;
 mod import;
 mod kind;
+mod moves;
 mod network_fs;
 mod open;
 mod prune;
