@@ -5,6 +5,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use signer_client::wire::PublicKey;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     ports_file::PortsFile,
     reload::{ReloadError, Reloader},
     scheduler::{Bounds, Class, Scheduler},
+    selection::{ProofCache, ProofCacheOptions},
     signing::SigningService,
     slashing::{
         OpenError, OpenOptions, PruningPolicy, PruningSchedule, SAFE_START_OPTION, SafeFloors,
@@ -159,11 +161,21 @@ impl App {
         let scheduler = Arc::new(scheduler.map_err(StartError::Threads)?);
 
         let registry = Arc::new(Registry::default());
+        let proofs = {
+            let keys = registry.clone();
+            let is_loaded = move |key: &PublicKey| keys.get(key).is_some();
+            ProofCache::new(ProofCacheOptions {
+                capacity: config.proofs.cache_capacity,
+                max_slots_ahead: config.proofs.max_slots_ahead,
+                ..ProofCacheOptions::new(&network, is_loaded, metrics.clone())
+            })
+        };
         let tasks = TaskTracker::new();
         let shutdown = Shutdown::default();
         let reloader = Arc::new(Reloader::new(
             Loader::new(key_sources(&config.keys)),
             registry.clone(),
+            proofs.clone(),
             slashing.clone(),
             metrics.clone(),
             tasks.clone(),
@@ -183,7 +195,9 @@ impl App {
             slashing.clone(),
             metrics.clone(),
         )
-        .with_slashable_generic(config.slashing.slashable_generic);
+        .with_slashable_generic(config.slashing.slashable_generic)
+        .with_proofs(proofs)
+        .with_background(tasks.clone(), shutdown.drain.clone());
         let signing_router = SigningPort {
             signing: Arc::new(signing),
             registry,

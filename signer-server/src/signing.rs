@@ -1,6 +1,8 @@
 //! The way of one signing request, from its body to a signature that may leave.
 
 mod batch;
+mod pre_request;
+mod proofs;
 mod spans;
 mod timings;
 
@@ -11,10 +13,12 @@ use std::{
 
 use signer_client::wire::{PublicKey, Signature};
 use tokio::task::block_in_place;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 pub use self::{
     batch::{BatchError, BatchItem},
+    pre_request::{BegunSlots, PreRequestRefused, PreRequested, SlotAnswer},
     timings::Timings,
 };
 use crate::{
@@ -27,6 +31,7 @@ use crate::{
         Class, Lost, Overloaded, Scheduler,
         deadline::{self, SlotClock},
     },
+    selection::{ProofCache, ProofCacheOptions, ProofId},
     slashing::{Cleared, NotCleared, SlashingProtection, Unavailable},
     telemetry::metrics::{Metrics, RequestTimer, SlashingOperation},
 };
@@ -105,6 +110,8 @@ pub struct SigningService {
     registry: Arc<Registry>,
     scheduler: Arc<Scheduler>,
     points: Arc<PointCache>,
+    proofs: Arc<ProofCache>,
+    background: pre_request::Background,
     slashing: SlashingProtection,
     audit: audit::Writer,
     metrics: Arc<Metrics>,
@@ -124,6 +131,11 @@ impl SigningService {
         let points =
             Arc::new(PointCache::new(POINT_CACHE_ROOTS).with_metrics(Arc::clone(&metrics)));
         let slashable_generic = SlashableGeneric::default();
+        let keys = Arc::clone(&registry);
+        let is_loaded = move |key: &PublicKey| keys.get(key).is_some();
+        let proofs = ProofCacheOptions::new(&network, is_loaded, Arc::clone(&metrics));
+        let proofs = ProofCache::new(proofs);
+        let background = pre_request::Background::default();
         Self {
             network,
             slashable_generic,
@@ -131,6 +143,8 @@ impl SigningService {
             registry,
             scheduler,
             points,
+            proofs,
+            background,
             slashing,
             audit,
             metrics,
@@ -142,6 +156,20 @@ impl SigningService {
     #[must_use]
     pub fn with_slashable_generic(mut self, slashable_generic: SlashableGeneric) -> Self {
         self.slashable_generic = slashable_generic;
+        self
+    }
+
+    /// Keeps selection proofs in this cache, in place of one of its own.
+    #[must_use]
+    pub fn with_proofs(mut self, proofs: Arc<ProofCache>) -> Self {
+        self.proofs = proofs;
+        self
+    }
+
+    /// Works off the backlog of selection proofs as one of `tasks`, until `stopping`.
+    #[must_use]
+    pub fn with_background(mut self, tasks: TaskTracker, stopping: CancellationToken) -> Self {
+        self.background = pre_request::Background::new(tasks, stopping);
         self
     }
 
@@ -248,6 +276,9 @@ impl SigningService {
         spans::name_key(&public_key);
         let class = duty.duty_type.class();
         ticket.wait_for_room(class).await;
+        if let Some(id) = ProofId::of(public_key, duty) {
+            return self.prove(&key, id, duty, deadline, ticket).await;
+        }
         let admission = self.scheduler.admit(class, 1, deadline)?;
         let signing_root = duty.signing_root;
         // The signature is made while the record is being written, and stays sealed until then.
