@@ -167,6 +167,13 @@ struct Ready {
     made_at: Instant,
 }
 
+/// What a proof takes beside its share of a node, in bytes.
+#[cfg(test)]
+pub(super) const READY_BYTES: usize = size_of::<ProofId>() + size_of::<Ready>();
+/// What a proof in the backlog takes.
+#[cfg(test)]
+pub(super) const WAITING_BYTES: usize = size_of::<ProofId>() + size_of::<Arc<Order>>();
+
 struct Making {
     maker: Weak<ProofMaker>,
     progress: Progress,

@@ -17,6 +17,8 @@ mod cache;
 mod id;
 mod maker;
 mod request;
+#[cfg(test)]
+mod tests;
 
 pub use cache::{
     Accepted, BacklogFull, Found, Order, ProofCache, ProofCacheOptions, ProofLookup, Taken,
