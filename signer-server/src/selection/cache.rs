@@ -3,11 +3,12 @@
 //! Invariants: a proof is in at most one of the three; at most `capacity` are ready and at most
 //! `capacity` are in the backlog; a ready proof's slot has not passed and its key is loaded.
 //!
-//! The lock guards ordered maps and is held for microseconds; a removed key costs one walk over
-//! what is there.
+//! The lock guards ordered maps and is held for microseconds: whoever has many proofs to look at
+//! lets go of it in between.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    ops::Bound,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
@@ -26,6 +27,9 @@ use crate::{
 /// How much earlier than its job's deadline a proof must be needed for a second job to be worth its
 /// cost. Deadlines of the same slot differ by milliseconds.
 const WORTH_HURRYING: Duration = Duration::from_secs(1);
+
+/// Proofs that are looked at before the lock is free for others again.
+const UNDER_ONE_LOCK: usize = 256;
 
 /// Proofs kept when nothing is said: an epoch of 65,536 validators.
 const USUAL_CAPACITY: usize = 65_536;
@@ -259,31 +263,45 @@ impl ProofCache {
     /// # Errors
     /// When the backlog has no room for those that are not there yet.
     pub fn order(&self, wanted: &[(ProofId, Arc<Order>)]) -> Result<Accepted, BacklogFull> {
-        let mut state = self.state.lock();
-        self.drop_passed(&mut state);
-        let is_new = |state: &State, id: &ProofId| {
-            !state.ready.contains_key(id)
-                && !state.making.contains_key(id)
-                && !state.backlog.contains_key(id)
-        };
-        let new = wanted.iter().filter(|(id, _)| is_new(&state, id)).count();
-        let (waiting, capacity) = (state.backlog.len(), self.options.capacity);
-        if waiting + new > capacity {
-            return Err(BacklogFull { waiting, capacity });
-        }
-        let mut accepted = Accepted::default();
-        for (id, order) in wanted {
-            if state.ready.contains_key(id) {
-                accepted.cached += 1;
-                continue;
-            }
-            accepted.accepted += 1;
-            if is_new(&state, id) {
+        let (mut accepted, mut added) = (Accepted::default(), Vec::new());
+        for part in wanted.chunks(UNDER_ONE_LOCK) {
+            let mut state = self.state.lock();
+            self.drop_passed(&mut state);
+            for (id, order) in part {
+                if state.ready.contains_key(id) {
+                    accepted.cached += 1;
+                    continue;
+                }
+                accepted.accepted += 1;
+                if state.making.contains_key(id) || state.backlog.contains_key(id) {
+                    continue;
+                }
+                let (waiting, capacity) = (state.backlog.len(), self.options.capacity);
+                if waiting >= capacity {
+                    drop(state);
+                    self.withdraw(&added);
+                    return Err(BacklogFull {
+                        waiting: waiting - added.len().min(waiting),
+                        capacity,
+                    });
+                }
                 state.backlog.insert(*id, Arc::clone(order));
+                added.push(*id);
             }
+            self.show(&state);
         }
-        self.show(&state);
         Ok(accepted)
+    }
+
+    /// Takes proofs back out of the backlog.
+    fn withdraw(&self, ids: &[ProofId]) {
+        for part in ids.chunks(UNDER_ONE_LOCK) {
+            let mut state = self.state.lock();
+            for id in part {
+                state.backlog.remove(id);
+            }
+            self.show(&state);
+        }
     }
 
     /// Takes at most `count` proofs out of the backlog, the nearest slots first, to be made by jobs
@@ -329,11 +347,35 @@ impl ProofCache {
             return;
         }
         let keys: HashSet<_> = keys.iter().collect();
-        let mut state = self.state.lock();
-        state.ready.retain(|id, _| !keys.contains(id.key()));
-        state.backlog.retain(|id, _| !keys.contains(id.key()));
         // What is being made now is not kept: its key is not loaded when it ends.
-        self.show(&state);
+        self.remove_keys(&keys, |state| &mut state.ready);
+        self.remove_keys(&keys, |state| &mut state.backlog);
+        self.show(&self.state.lock());
+    }
+
+    /// Walks over one of the maps, some proofs at a time, and removes those of `keys`.
+    fn remove_keys<V>(
+        &self,
+        keys: &HashSet<&PublicKey>,
+        map: impl Fn(&mut State) -> &mut BTreeMap<ProofId, V>,
+    ) {
+        let mut from = Bound::Unbounded;
+        loop {
+            let mut state = self.state.lock();
+            let map = map(&mut state);
+            let part: Vec<_> = map
+                .range((from, Bound::Unbounded))
+                .map(|(id, _)| *id)
+                .take(UNDER_ONE_LOCK)
+                .collect();
+            for id in part.iter().filter(|id| keys.contains(id.key())) {
+                map.remove(id);
+            }
+            match part.last() {
+                Some(last) => from = Bound::Excluded(*last),
+                None => return,
+            }
+        }
     }
 
     /// Keeps a proof that was made.

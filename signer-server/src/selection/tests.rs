@@ -300,6 +300,35 @@ fn what_the_background_did_not_come_to_in_time_is_late_and_not_made() {
 }
 
 #[test]
+fn many_proofs_are_taken_in_withdrawn_and_forgotten_piece_by_piece() {
+    let bench = Bench::new(700);
+    let all: Vec<_> = (0..4_u8)
+        .flat_map(|number| {
+            (101..=164).flat_map(move |slot| {
+                (0..3_u64).map(move |index| {
+                    let index = Some(signer_client::wire::QuotedU64(index));
+                    let duty = selection_proof(&network(), &fork_info(), Slot(slot), index);
+                    ProofId::of(key(number), &duty.unwrap()).unwrap()
+                })
+            })
+        })
+        .map(|id| (id, order(101)))
+        .collect();
+    assert_eq!(all.len(), 768);
+    let first = &all[..100];
+    bench.cache.order(first).unwrap();
+    let full = bench.cache.order(&all).unwrap_err();
+    assert_eq!(full, BacklogFull { waiting: 100, capacity: 700 });
+    assert_eq!(bench.cache.sizes(), (0, 0, 100), "what was there before is still there");
+    bench.cache.order(&all[..700]).unwrap();
+    bench.remove(2);
+    assert_eq!(bench.cache.sizes(), (0, 0, 700 - 192));
+    let slots = bench.cache.take(1_000, much_later());
+    assert!(slots.iter().all(|taken| *taken.maker.id().key() != key(2)));
+    assert!(slots.is_sorted_by_key(|taken| taken.maker.id().slot()));
+}
+
+#[test]
 fn a_removed_key_leaves_nothing_behind() {
     let bench = Bench::new(10);
     bench.make(101, 1);

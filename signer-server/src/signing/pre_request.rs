@@ -16,7 +16,10 @@ use std::{
 
 use futures_util::future::join_all;
 use signer_client::wire::{QuotedU64, Slot};
-use tokio::{task::block_in_place, time::sleep};
+use tokio::{
+    task::{block_in_place, yield_now},
+    time::sleep,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
@@ -173,6 +176,8 @@ impl SigningService {
         let mut room = self.audit.wait_for_room(Class::SelectionProof, count).await;
         let mut begun: Vec<BegunSlot> = Vec::with_capacity(slots.len());
         for SlotProofs { slot, subcommittee_index, duty, keys } in slots {
+            // A slot may have thousands of keys: other requests come in between.
+            yield_now().await;
             let deadline = arrival.at + self.lifetime(&duty, arrival.limit);
             let times = (arrival.at, deadline);
             let proofs =
