@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     audit::AuditOptions,
     clock,
-    config::{Config, KeysConfig, KeystorePasswords, SlashingConfig},
+    config::{Config, KeysConfig, KeystorePasswords, ProofsConfig, SlashingConfig},
     duty::{Network, NetworkClock, NetworkError},
     http::{MetricsPort, SigningPort},
     keys::{self, BulkKeystores, ConfigFiles, KeySources, Loader, Registry},
@@ -161,15 +161,7 @@ impl App {
         let scheduler = Arc::new(scheduler.map_err(StartError::Threads)?);
 
         let registry = Arc::new(Registry::default());
-        let proofs = {
-            let keys = registry.clone();
-            let is_loaded = move |key: &PublicKey| keys.get(key).is_some();
-            ProofCache::new(ProofCacheOptions {
-                capacity: config.proofs.cache_capacity,
-                max_slots_ahead: config.proofs.max_slots_ahead,
-                ..ProofCacheOptions::new(&network, is_loaded, metrics.clone())
-            })
-        };
+        let proofs = proof_cache(&config.proofs, &network, &registry, &metrics);
         let tasks = TaskTracker::new();
         let shutdown = Shutdown::default();
         let reloader = Arc::new(Reloader::new(
@@ -355,6 +347,22 @@ fn safe_floors(clock: NetworkClock, network: &Network) -> Result<SafeFloors, Sta
     let now_unix_ms = clock::now_unix_micros().max(0).cast_unsigned() / 1000;
     SafeFloors::at(clock, now_unix_ms)
         .ok_or_else(|| StartError::BeforeGenesis { network: network.name.clone() })
+}
+
+/// The cache of selection proofs, which keeps those of loaded keys.
+fn proof_cache(
+    config: &ProofsConfig,
+    network: &Network,
+    registry: &Arc<Registry>,
+    metrics: &Arc<Metrics>,
+) -> Arc<ProofCache> {
+    let keys = registry.clone();
+    let is_loaded = move |key: &PublicKey| keys.get(key).is_some();
+    ProofCache::new(ProofCacheOptions {
+        capacity: config.cache_capacity,
+        max_slots_ahead: config.max_slots_ahead,
+        ..ProofCacheOptions::new(network, is_loaded, metrics.clone())
+    })
 }
 
 /// Name of this signer in the audit: the host's name.

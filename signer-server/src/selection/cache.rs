@@ -171,12 +171,15 @@ struct Ready {
     made_at: Instant,
 }
 
-/// What a proof takes beside its share of a node, in bytes.
-#[cfg(test)]
-pub(super) const READY_BYTES: usize = size_of::<ProofId>() + size_of::<Ready>();
-/// What a proof in the backlog takes.
-#[cfg(test)]
-pub(super) const WAITING_BYTES: usize = size_of::<ProofId>() + size_of::<Arc<Order>>();
+/// What an entry takes at most, in bytes: nodes of a B-tree have 11 places, of which at least 5 are
+/// taken, and some words of their own.
+const fn at_most_bytes(entry: usize) -> usize {
+    entry * 11 / 5 + 32
+}
+
+// As [`ProofCacheOptions::capacity`] and the option's help promise.
+const _: () = assert!(at_most_bytes(size_of::<ProofId>() + size_of::<Ready>()) <= 512);
+const _: () = assert!(at_most_bytes(size_of::<ProofId>() + size_of::<Arc<Order>>()) <= 256);
 
 struct Making {
     maker: Weak<ProofMaker>,
@@ -385,7 +388,7 @@ impl ProofCache {
         let mut state = self.state.lock();
         self.drop_passed(&mut state);
         state.making.remove(id);
-        if origin != ProofOrigin::Request && self.has_passed(id.slot()) {
+        if origin == ProofOrigin::Background && self.has_passed(id.slot()) {
             metrics.proofs_late(1);
         }
         // Asked under the lock: a key that is removed later is forgotten later.

@@ -123,13 +123,6 @@ impl Bench {
 }
 
 #[test]
-fn a_proof_takes_no_more_memory_than_is_said() {
-    // Nodes of a B-tree have 11 places, of which at least 5 are taken.
-    assert!(cache::READY_BYTES * 11 / 5 + 32 <= 512, "{}", cache::READY_BYTES);
-    assert!(cache::WAITING_BYTES * 11 / 5 + 32 <= 256, "{}", cache::WAITING_BYTES);
-}
-
-#[test]
 fn what_could_be_slashed_and_what_names_no_slot_is_never_kept() {
     use crate::duty::{DutyType, Position, Protection};
     let proof = duty(101);

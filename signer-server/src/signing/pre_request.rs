@@ -192,7 +192,10 @@ impl SigningService {
                 }
             }
         }
-        Ok(BegunSlots { service: Arc::clone(self), slots: begun })
+        // Only now that there is room for all of them is any made.
+        let start = |slot: BegunSlot| BegunSlot { proofs: slot.proofs.start(), ..slot };
+        let slots = begun.into_iter().map(start).collect();
+        Ok(BegunSlots { service: Arc::clone(self), slots })
     }
 
     /// Takes proofs into the backlog. Those of slots that have passed are left out: nobody could use

@@ -16,7 +16,7 @@ use crate::{
     bls::{Sealed, WrongClearance},
     duty::Duty,
     keys::LoadedKey,
-    scheduler::{Batch, Completed, Lost, Overloaded},
+    scheduler::{Admission, Batch, Completed, Lost, Overloaded},
     selection::{Found, Progress, ProofId, ProofMaker, ProofOrigin},
     slashing::Cleared,
 };
@@ -38,7 +38,16 @@ pub(super) struct BegunProofs {
     origin: ProofOrigin,
     parts: Vec<(Part, Step)>,
     /// The jobs of all [`Step::Own`], in their order.
-    jobs: Option<Batch<Made>>,
+    jobs: Jobs,
+}
+
+type Work = Box<dyn FnOnce() -> Made + Send>;
+
+enum Jobs {
+    None,
+    /// There is room for them; nothing is made yet.
+    Admitted(Admission, Vec<Work>),
+    Queued(Batch<Made>),
 }
 
 /// How one key's proof comes.
@@ -179,7 +188,8 @@ impl SigningService {
         }
     }
 
-    /// Looks for the proofs of many keys and queues jobs for those that are missing.
+    /// Looks for the proofs of many keys and reserves room for the jobs of those that are missing:
+    /// [`BegunProofs::start`] queues them.
     ///
     /// # Errors
     /// When there is no room for all of them. Nothing is made then, and every key has left its row.
@@ -208,19 +218,22 @@ impl SigningService {
             };
             parts.push((part, step));
         }
-        let mut jobs = None;
-        if !works.is_empty() {
-            match self.scheduler.admit(duty.duty_type.class(), works.len(), deadline) {
-                Ok(admission) => jobs = Some(admission.run_each(works)),
-                Err(overloaded) => {
-                    drop(works);
-                    let begun = BegunProofs { duty: duty.clone(), deadline, origin, parts, jobs };
-                    begun.shed(overloaded).await;
-                    return Err(overloaded);
-                }
+        let (duty, jobs) = (duty.clone(), Jobs::None);
+        let mut begun = BegunProofs { duty, deadline, origin, parts, jobs };
+        if works.is_empty() {
+            return Ok(begun);
+        }
+        match self.scheduler.admit(begun.duty.duty_type.class(), works.len(), deadline) {
+            Ok(admission) => {
+                begun.jobs = Jobs::Admitted(admission, works);
+                Ok(begun)
+            }
+            Err(overloaded) => {
+                drop(works);
+                begun.shed(overloaded).await;
+                Err(overloaded)
             }
         }
-        Ok(BegunProofs { duty: duty.clone(), deadline, origin, parts, jobs })
     }
 
     /// What becomes of one key's proof; adds a job to `works` if it is missing.
@@ -231,7 +244,7 @@ impl SigningService {
         duty: &Duty,
         deadline: Instant,
         ticket: &mut Ticket,
-        works: &mut Vec<Box<dyn FnOnce() -> Made + Send>>,
+        works: &mut Vec<Work>,
     ) -> Step {
         match found {
             Found::Ready(signature, age) => {
@@ -262,10 +275,10 @@ impl SigningService {
     /// Waits for all proofs and leaves their rows. Gives them in the order of the keys, and the
     /// longest times of all.
     pub(super) async fn finish_proofs(&self, begun: BegunProofs) -> (Vec<BatchItem>, Timings) {
-        let BegunProofs { duty, deadline, origin, parts, jobs } = begun;
+        let BegunProofs { duty, deadline, origin, parts, jobs } = begun.start();
         let outcomes = match jobs {
-            Some(jobs) => jobs.finished().await,
-            None => Vec::new(),
+            Jobs::Queued(jobs) => jobs.finished().await,
+            Jobs::None | Jobs::Admitted(..) => Vec::new(),
         };
         let mut outcomes = outcomes.into_iter();
         let finished = parts.into_iter().map(|(part, step)| {
@@ -333,7 +346,16 @@ impl SigningService {
 }
 
 impl BegunProofs {
-    /// Ends all of them because there is no room. The jobs that were queued are withdrawn.
+    /// Queues the jobs, unless they are queued already.
+    pub(super) fn start(self) -> Self {
+        let jobs = match self.jobs {
+            Jobs::Admitted(admission, works) => Jobs::Queued(admission.run_each(works)),
+            jobs @ (Jobs::None | Jobs::Queued(_)) => jobs,
+        };
+        Self { jobs, ..self }
+    }
+
+    /// Ends all of them because there is no room. Jobs that are not queued yet never are.
     pub(super) async fn shed(self, overloaded: Overloaded) {
         drop(self.jobs);
         for (Part { ticket, timer, .. }, _) in self.parts {

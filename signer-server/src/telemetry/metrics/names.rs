@@ -47,7 +47,7 @@ names! {
         "Selection proofs that ordinary requests looked for before signing, by result";
     PROOFS_MADE = "midslot_proofs_made", "Selection proofs made, by who wanted them";
     PROOFS_LATE = "midslot_proofs_late",
-        "Selection proofs asked for ahead and not made before their slot was over";
+        "Selection proofs to be made in the background that were not before their slot was over";
     PROOFS_EVICTED = "midslot_proofs_evicted",
         "Selection proofs dropped for those of nearer slots because the cache was full";
     PROOF_AGE = "midslot_proof_age_seconds",

@@ -49,7 +49,7 @@ impl Metrics {
         self.proofs.made.get(origin).inc();
     }
 
-    /// Proofs that were asked for ahead were not made before their slot was over.
+    /// Proofs that were to be made in the background were not before their slot was over.
     pub fn proofs_late(&self, count: u64) {
         self.proofs.late.inc_by(count);
     }
