@@ -91,9 +91,14 @@ async fn metric(signer: &Signer, series: &str) -> u64 {
     value.unwrap_or_else(|| panic!("no {series}")).parse().unwrap()
 }
 
-/// Jobs that signing threads have done.
+/// Jobs that signing threads have done, once those that were queued are counted as done.
 async fn signatures(signer: &Signer) -> u64 {
-    metric(signer, "midslot_bls_duration_seconds_count").await
+    let labels = "{poolType=\"worker\",poolName=\"vert.x-worker-thread\"}";
+    let pool =
+        async |what| metric(signer, &format!("http_vertx_worker_pool_{what}_total{labels}")).await;
+    let queued = pool("submitted").await - pool("rejected").await;
+    until(signer, "midslot_bls_duration_seconds_count", queued).await;
+    queued
 }
 
 async fn hits(signer: &Signer) -> u64 {
