@@ -8,9 +8,13 @@ use std::{sync::Arc, time::Instant};
 
 use futures_util::future::join_all;
 use signer_client::wire::{PublicKey, Signature};
-use tokio::time::timeout_at;
+use tokio::{task::yield_now, time::timeout_at};
 
-use super::{BatchItem, SignError, Signed, SigningService, Timings, batch::Part, spans};
+use super::{
+    BatchItem, SignError, Signed, SigningService, Timings,
+    batch::{KEYS_AT_ONCE, Part},
+    spans,
+};
 use crate::{
     audit::{Client, Room, Ticket},
     bls::{Sealed, WrongClearance},
@@ -217,6 +221,9 @@ impl SigningService {
                 _ => Step::Known(Err(SignError::UnknownKey)),
             };
             parts.push((part, step));
+            if parts.len() % KEYS_AT_ONCE == 0 {
+                yield_now().await;
+            }
         }
         let (duty, jobs) = (duty.clone(), Jobs::None);
         let mut begun = BegunProofs { duty, deadline, origin, parts, jobs };
@@ -281,20 +288,24 @@ impl SigningService {
             Jobs::None | Jobs::Admitted(..) => Vec::new(),
         };
         let mut outcomes = outcomes.into_iter();
-        let finished = parts.into_iter().map(|(part, step)| {
+        let mut ends = parts.into_iter().map(|(part, step)| {
             let outcome = matches!(step, Step::Own(..))
                 .then(|| outcomes.next().unwrap_or(Err(Lost::Unfinished)));
             self.finish(part, step, outcome, &duty, deadline, origin)
         });
-        // All at once, so that rows which signatures wait for share their transactions.
-        let finished: Vec<_> = finished.collect();
-        let mut timings = Timings::default();
-        let items = join_all(finished).await.into_iter().map(|(item, of_item)| {
-            timings.include(of_item);
-            item
-        });
-        let items = items.collect();
-        (items, timings)
+        let (mut items, mut timings) = (Vec::with_capacity(ends.len()), Timings::default());
+        loop {
+            // Together, so that rows which signatures wait for share their transactions.
+            let some = join_all(ends.by_ref().take(KEYS_AT_ONCE)).await;
+            if some.is_empty() {
+                return (items, timings);
+            }
+            for (item, of_item) in some {
+                items.push(item);
+                timings.include(of_item);
+            }
+            yield_now().await;
+        }
     }
 
     async fn finish(
