@@ -28,6 +28,7 @@ mod postgres_harness;
 mod priority;
 mod reload;
 mod restart;
+mod selection_proofs;
 mod server_timing;
 mod shutdown;
 mod slashing;

@@ -6,7 +6,7 @@ use signer_client::wire::{Epoch, PublicKey, Slot};
 
 use super::{
     AuditConfig, AuditQuery, HttpConfig, KeysConfig, LimitsConfig, LoggingConfig, MetricsConfig,
-    Migration, NetworkConfig, SchedulerConfig, SlashingConfig,
+    Migration, NetworkConfig, ProofsConfig, SchedulerConfig, SlashingConfig,
     command_line::{self, parameter_exit},
     environment,
     error::ParameterError,
@@ -108,6 +108,8 @@ pub struct Config {
     pub scheduler: SchedulerConfig,
     /// The limits of a request.
     pub limits: LimitsConfig,
+    /// Selection proofs that are kept.
+    pub proofs: ProofsConfig,
 }
 
 impl Config {
@@ -179,6 +181,7 @@ fn invocation(
         audit: AuditConfig::from_values(&values)?,
         scheduler: SchedulerConfig::from_values(&values)?,
         limits: LimitsConfig::from_values(&values)?,
+        proofs: ProofsConfig::from_values(&values)?,
     };
     if command == Command::Sign {
         config.network.check(&values)?;

@@ -4,7 +4,11 @@
 //! own, so a block that arrives in the middle waits for one of them only; and slashable duties
 //! reach slashing protection together, which records them in a few transactions.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use serde::Deserialize;
@@ -15,16 +19,17 @@ use tracing::Instrument;
 
 use super::{Arrival, LONG_BODY_BYTES, SignError, Signed, SigningService, Timings, spans};
 use crate::{
-    audit::{Client, Outcome, Ticket},
+    audit::{Client, Outcome, Room, Ticket},
     bls::Sealed,
     duty::{Duty, DutyType, Protection},
     keys::parse_identifier,
     scheduler::{Completed, Lost, Overloaded},
+    selection::{ProofId, ProofOrigin},
     telemetry::metrics::RequestTimer,
 };
 
 /// Keys that are dealt with before the other requests of the thread get their turn.
-const KEYS_AT_ONCE: usize = 256;
+pub(super) const KEYS_AT_ONCE: usize = 256;
 
 /// The body of a batch request.
 #[derive(Deserialize)]
@@ -92,11 +97,11 @@ pub struct BatchItem {
 }
 
 /// A key of the batch with its audit row.
-struct Part {
-    identifier: String,
-    public_key: PublicKey,
-    ticket: Ticket,
-    timer: RequestTimer,
+pub(super) struct Part {
+    pub(super) identifier: String,
+    pub(super) public_key: PublicKey,
+    pub(super) ticket: Ticket,
+    pub(super) timer: RequestTimer,
 }
 
 /// Whether the object is the same for every validator that signs it.
@@ -205,6 +210,24 @@ impl SigningService {
         Ok((duty, keys))
     }
 
+    /// Opens the row of one key.
+    pub(super) fn part(
+        &self,
+        client: &Client,
+        duty: &Duty,
+        (identifier, public_key): (String, PublicKey),
+        arrived: Instant,
+        room: &mut Room,
+    ) -> Part {
+        let mut ticket = self.audit.begin(client.clone(), &identifier);
+        ticket.take_room(room);
+        ticket.name_key(&public_key);
+        ticket.describe(duty);
+        let mut timer = RequestTimer::start(Arc::clone(&self.metrics), arrived);
+        timer.name_type(Some(duty.duty_type));
+        Part { identifier, public_key, ticket, timer }
+    }
+
     async fn sign_all(
         &self,
         client: Client,
@@ -217,15 +240,17 @@ impl SigningService {
         spans::count_keys(keys.len());
         let class = duty.duty_type.class();
         let mut room = self.audit.wait_for_room(class, keys.len()).await;
+        if keys.first().is_some_and(|(_, key)| ProofId::of(*key, duty).is_some()) {
+            let times = (arrival.at, arrival.at + self.lifetime(duty, arrival.limit));
+            let origin = ProofOrigin::Request;
+            let begun = self.begin_proofs(&client, duty, keys, times, &mut room, origin).await?;
+            let (items, times) = self.finish_proofs(begun).await;
+            timings.include(times);
+            return Ok(items);
+        }
         let mut parts = Vec::with_capacity(keys.len());
-        for (identifier, public_key) in keys {
-            let mut ticket = self.audit.begin(client.clone(), &identifier);
-            ticket.take_room(&mut room);
-            ticket.name_key(&public_key);
-            ticket.describe(duty);
-            let mut timer = self.timer(arrival);
-            timer.name_type(Some(duty.duty_type));
-            parts.push(Part { identifier, public_key, ticket, timer });
+        for named in keys {
+            parts.push(self.part(&client, duty, named, arrival.at, &mut room));
             if parts.len() % KEYS_AT_ONCE == 0 {
                 yield_now().await;
             }

@@ -112,6 +112,8 @@ root  http-max-body-bytes-in-flight                              integer  -
 root  http-max-connections                                       integer  16384
 root  http-server-timing-enabled                                 flag     false
 root  batch-max-keys                                             integer  16384
+root  proof-cache-capacity                                       integer  65536
+root  proof-max-slots-ahead                                      integer  64
 root  http-max-body-size                                         integer  33554432
 root  key-loading-threads                                        integer  -
 root  audit-api-enabled                                          flag     false
