@@ -84,8 +84,8 @@ impl Administration {
         options: ImportOptions,
     ) -> Result<ImportReport, ImportError> {
         // The import registers keys. First the marker: a crash in between leaves one too many.
-        let batches = self.store.batches().unwrap_or(0);
-        self.places.write(self.store.cluster(), batches, &self.path)?;
+        let transactions = self.store.transactions().unwrap_or(0);
+        self.places.write(&self.store.identity(), transactions, &self.path)?;
         import::import(&mut self.store, source, options).await
     }
 
@@ -128,10 +128,11 @@ impl Administration {
 
     /// Puts everything in order and lets go of the database.
     pub async fn close(self) -> Result<(), StoreError> {
-        let (cluster, batches) = (self.store.cluster(), self.store.batches().unwrap_or(0));
+        let identity = self.store.identity();
+        let transactions = self.store.transactions().unwrap_or(0);
         self.store.close().await?;
         // An older copy would lack what was imported.
-        self.places.advance(cluster, batches, &self.path);
+        self.places.advance(&identity, transactions, &self.path);
         Ok(())
     }
 }

@@ -92,7 +92,7 @@ impl Queues {
         let (blocks, waiting_blocks) = mpsc::channel(capacity);
         let (commands, waiting_commands) = mpsc::channel(16);
         let status = Arc::new(Status::new(store.high_watermark(), health_check));
-        status.set_batches(store.batches());
+        status.set_transactions(store.transactions());
         let worker = Worker::new(
             store,
             waiting_attestations,

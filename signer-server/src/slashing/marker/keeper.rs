@@ -7,9 +7,8 @@
 use std::{path::PathBuf, sync::Weak, time::Duration};
 
 use tokio::{task::spawn_blocking, time::sleep};
-use uuid::Uuid;
 
-use super::Places;
+use super::{Identity, Places};
 use crate::slashing::lane::Status;
 
 /// Time between two looks at the number.
@@ -22,7 +21,7 @@ const MOST_LOOKS: u32 = 12;
 #[derive(Clone, Debug)]
 pub(in crate::slashing) struct Keeper {
     pub(in crate::slashing) places: Places,
-    pub(in crate::slashing) cluster: Uuid,
+    pub(in crate::slashing) identity: Identity,
     pub(in crate::slashing) database: PathBuf,
 }
 
@@ -33,25 +32,25 @@ impl Keeper {
         loop {
             sleep(INTERVAL).await;
             let Some(status) = status.upgrade() else { return };
-            let batches = status.batches();
-            if batches == written {
+            let transactions = status.transactions();
+            if transactions == written {
                 continue;
             }
             looks += 1;
             if status.is_resting() || looks >= MOST_LOOKS {
                 drop(status);
-                self.clone().advance(batches).await;
-                (written, looks) = (batches, 0);
+                self.clone().advance(transactions).await;
+                (written, looks) = (transactions, 0);
             }
         }
     }
 
     /// Writes the number into the markers that are there. A marker that can't be written keeps its
     /// lower number, which is still true.
-    pub(in crate::slashing) async fn advance(self, batches: u64) {
+    pub(in crate::slashing) async fn advance(self, transactions: u64) {
         #[expect(clippy::disallowed_methods, reason = "one at a time, and some seconds apart")]
         let written = spawn_blocking(move || {
-            self.places.advance(self.cluster, batches, &self.database);
+            self.places.advance(&self.identity, transactions, &self.database);
         });
         if let Err(error) = written.await {
             tracing::error!(%error, "writing the slashing protection markers");

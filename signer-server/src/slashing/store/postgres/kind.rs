@@ -6,6 +6,7 @@
 
 use signer_client::wire::{Epoch, Root, Slot};
 use sqlx::{PgConnection, Row, postgres::PgRow};
+use uuid::Uuid;
 
 use super::{
     audit::AuditColumns,
@@ -18,7 +19,7 @@ use crate::slashing::{
     StoreError,
     refusal::{RecordedAttestation, RecordedBlock},
     rules::{self, AttestationState, BlockState, HistoryNeeded, LARGEST, Verdict, VoteEpochs},
-    store::Request,
+    store::{Request, RolledBack},
 };
 
 /// A request on its way to the database.
@@ -70,11 +71,13 @@ pub(super) trait Kind: Sized + Send + 'static {
     /// Whether the database's numbers reach this far.
     fn fits(subject: Self::Subject) -> bool;
 
-    /// Sends the items as one transaction; answers come in the order of the items.
+    /// Sends the items as one transaction; answers come in the order of the items. Fails if the
+    /// database is another one than `cluster`: the ids of the items are nothing to it.
     fn ask(
         connection: &mut PgConnection,
         items: &[Item<'_, Self::Subject>],
         pin: bool,
+        cluster: Uuid,
     ) -> impl Future<Output = Result<Vec<Answer<Self::Subject>>, StoreError>> + Send;
 
     /// Reads what the items were compared with, in their order.
@@ -120,9 +123,17 @@ fn known_root(root: Root) -> Option<Root> {
 fn in_order<Subject: Copy>(
     rows: &[PgRow],
     count: usize,
+    cluster: Uuid,
     known: impl Fn(&PgRow) -> Result<Option<Subject>, StoreError>,
 ) -> Result<Vec<Answer<Subject>>, StoreError> {
     let impossible = StoreError::ImpossibleValue { column: "ord" };
+    // Without the one row about the database as a whole there are none.
+    let first = rows.first().ok_or(RolledBack::TablesLost)?;
+    if let Some(found) = first.try_get::<Option<&str>, _>("other_cluster")? {
+        let impossible = StoreError::ImpossibleValue { column: "cluster" };
+        let found = found.parse().map_err(|_| impossible)?;
+        return Err(RolledBack::AnotherDatabase { expected: cluster, found }.into());
+    }
     let mut answers = vec![None; count];
     for row in rows {
         let place: i64 = row.try_get("ord")?;
@@ -166,7 +177,8 @@ const ATTEST: &str = concat!(
     " FROM ",
     audit_columns_from_arrays!(),
     " JOIN verdicts USING (ord) WHERE verdict = 1 ON CONFLICT (id) DO NOTHING) \
-     SELECT ord, verdict, known_source, known_target, xid FROM verdicts"
+     SELECT ord, verdict, known_source, known_target, xid, \
+       NULLIF((SELECT cluster FROM sp_meta), $24::uuid)::text AS other_cluster FROM verdicts"
 );
 
 const ATTESTATION_EVIDENCE: &str = "SELECT t.ord, m.genesis_validators_root, m.high_epoch, \
@@ -210,6 +222,7 @@ impl Kind for Attestations {
         connection: &mut PgConnection,
         items: &[Item<'_, VoteEpochs>],
         pin: bool,
+        cluster: Uuid,
     ) -> Result<Vec<Answer<VoteEpochs>>, StoreError> {
         let (sources, targets) = epoch_columns(items);
         let rows = audit_rows(items)
@@ -220,9 +233,12 @@ impl Kind for Attestations {
             .bind(roots(items))
             .bind(chains(items))
             .bind(pin)
+            .bind(cluster.to_string())
             .fetch_all(connection)
             .await?;
-        in_order(&rows, items.len(), |row| vote_epochs(row, "known_source", "known_target"))
+        in_order(&rows, items.len(), cluster, |row| {
+            vote_epochs(row, "known_source", "known_target")
+        })
     }
 
     async fn evidence(
@@ -321,7 +337,8 @@ const BLOCK: &str = concat!(
     " FROM ",
     audit_columns_from_arrays!(),
     " JOIN verdicts USING (ord) WHERE verdict = 1 ON CONFLICT (id) DO NOTHING) \
-     SELECT ord, verdict, known_slot, xid FROM verdicts"
+     SELECT ord, verdict, known_slot, xid, \
+       NULLIF((SELECT cluster FROM sp_meta), $23::uuid)::text AS other_cluster FROM verdicts"
 );
 
 const BLOCK_EVIDENCE: &str = "SELECT t.ord, m.genesis_validators_root, m.high_epoch, m.high_slot, \
@@ -346,6 +363,7 @@ impl Kind for Blocks {
         connection: &mut PgConnection,
         items: &[Item<'_, Slot>],
         pin: bool,
+        cluster: Uuid,
     ) -> Result<Vec<Answer<Slot>>, StoreError> {
         let rows = audit_rows(items)
             .bind(sqlx::query(BLOCK))
@@ -354,9 +372,10 @@ impl Kind for Blocks {
             .bind(roots(items))
             .bind(chains(items))
             .bind(pin)
+            .bind(cluster.to_string())
             .fetch_all(connection)
             .await?;
-        in_order(&rows, items.len(), |row| Ok(stored_number(row, "known_slot")?.map(Slot)))
+        in_order(&rows, items.len(), cluster, |row| Ok(stored_number(row, "known_slot")?.map(Slot)))
     }
 
     async fn evidence(

@@ -23,6 +23,7 @@ mod partitions;
 mod prune;
 mod register;
 mod rows;
+mod safe_start;
 mod schema;
 mod session;
 mod veto;
@@ -42,7 +43,7 @@ use sqlx::PgConnection;
 use tokio::time::Instant;
 
 use self::{
-    identity::{Identity, Probe},
+    identity::Probe,
     kind::{Attestations, Blocks},
     session::{Server, in_time},
     veto::Veto,
@@ -51,7 +52,7 @@ use super::{AuditPart, Decision, HighWatermark, Request, RolledBack, Store, Stor
 use crate::{
     audit::{Entry, Filter},
     clock,
-    slashing::rules::VoteEpochs,
+    slashing::{marker::Identity, rules::VoteEpochs},
 };
 
 pub(super) use self::error::cause;
@@ -107,6 +108,14 @@ impl Shared {
         self.halted.get_or_init(|| why).clone().into()
     }
 
+    /// Stops all connections for good if this error is a reason to.
+    fn heed(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::RolledBack(why) => self.halt(why),
+            other => other,
+        }
+    }
+
     fn note_durable(&self, xid: i64) {
         self.durable_xid.fetch_max(xid, Ordering::Relaxed);
     }
@@ -116,7 +125,7 @@ impl Shared {
         self.check_not_halted()?;
         // Before the probe: meanwhile other connections move it on.
         let durable_xid = self.durable_xid.load(Ordering::Relaxed);
-        let probe = in_time(Probe::take(connection)).await?;
+        let probe = in_time(Probe::take(connection)).await.map_err(|error| self.heed(error))?;
         probe.check(&self.identity, durable_xid).map_err(|why| self.halt(why))?;
         self.note_durable(probe.xid);
         Ok(probe)
@@ -246,13 +255,14 @@ impl Store for PostgresStore {
         self.high_watermark
     }
 
-    fn batches(&self) -> Option<u64> {
+    fn transactions(&self) -> Option<u64> {
         // A counter that every batch writes would make them wait for each other; the server's own
         // transaction numbers take its place.
-        None
+        u64::try_from(self.shared.durable_xid.load(Ordering::Relaxed)).ok()
     }
 
     async fn write_audit(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
+        self.shared.check_not_halted()?;
         self.write_entries(entries).await?;
         self.care().await
     }

@@ -27,11 +27,14 @@ choices! {
 }
 
 /// The schema, one file per version; a published file never changes.
-const SCHEMA: [(i64, &str, &str); 1] = [(
-    1,
-    "slashing protection and audit",
-    include_str!("../../../../../migrations/postgres/0001_slashing_protection_and_audit.sql"),
-)];
+const SCHEMA: [(i64, &str, &str); 2] = [
+    (
+        1,
+        "slashing protection and audit",
+        include_str!("../../../../../migrations/postgres/0001_slashing_protection_and_audit.sql"),
+    ),
+    (2, "safe start", include_str!("../../../../../migrations/postgres/0002_safe_start.sql")),
+];
 
 const LOCK: &str =
     "SELECT pg_advisory_lock(hashtext('midslot schema'), hashtext(current_schema()))";
