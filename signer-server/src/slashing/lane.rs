@@ -239,6 +239,11 @@ impl LaneStatus<'_> {
         states.max_by_key(|state| state.severity()).unwrap_or(ProtectionState::Running)
     }
 
+    /// Those of all workers.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Status>> {
+        self.lane.workers.iter().map(|worker| &worker.status)
+    }
+
     /// The status of the worker for commands, which also prunes and counts.
     pub(super) fn general(&self) -> &Arc<Status> {
         &self.lane.workers[self.lane.general].status

@@ -9,7 +9,7 @@
 //! The marker also says how many transactions the database had at least when it was written: those
 //! with records in a file, all of its server's on PostgreSQL. A database with fewer is an older copy
 //! of itself, and stops the signer, too; so does a server that is another one, or that was restored
-//! or failed over since.
+//! or failed over since, and one on which a signer has halted.
 
 mod identity;
 mod keeper;
@@ -26,8 +26,8 @@ use uuid::Uuid;
 
 use self::identity::{CLUSTER, TRANSACTIONS};
 pub(super) use self::{
-    identity::{History, Identity, Server},
-    keeper::Keeper,
+    identity::{History, Identity, Memory, Server},
+    keeper::{Keeper, Watched},
 };
 
 /// Name of the file in a key folder.
@@ -41,10 +41,8 @@ const FILE_NAME_BESIDE_DATABASE: &str = ".midslot-slashing-protection-keys-regis
 pub(super) struct Marker {
     /// The file.
     pub(super) path: PathBuf,
-    /// The database that registered keys.
-    pub(super) identity: Identity,
-    /// Transactions that it had at least; zero in a marker that does not tell.
-    pub(super) transactions: u64,
+    /// What it says.
+    pub(super) memory: Memory,
 }
 
 /// Why markers could not be read or written.
@@ -113,9 +111,7 @@ impl Places {
         for path in self.files() {
             match fs::read_to_string(&path) {
                 Ok(text) => match identity::parse(&text) {
-                    Some((identity, transactions)) => {
-                        markers.push(Marker { path, identity, transactions });
-                    }
+                    Some(memory) => markers.push(Marker { path, memory }),
                     None => return Err(MarkerError::Damaged { path }),
                 },
                 Err(error) if is_absent(&error) => {}
@@ -133,11 +129,31 @@ impl Places {
         transactions: u64,
         database: &Path,
     ) -> Result<(), MarkerError> {
+        self.write_with(identity, transactions, database, Halt::Keep)
+    }
+
+    /// The same for a database that an operator has confirmed.
+    pub(super) fn confirm(
+        &self,
+        identity: &Identity,
+        transactions: u64,
+        database: &Path,
+    ) -> Result<(), MarkerError> {
+        self.write_with(identity, transactions, database, Halt::Forget)
+    }
+
+    fn write_with(
+        &self,
+        identity: &Identity,
+        transactions: u64,
+        database: &Path,
+        halt: Halt<'_>,
+    ) -> Result<(), MarkerError> {
         let _turn = self.turn.lock();
         let mut written = Vec::new();
         for directory in self.directories.iter().filter(|directory| directory.is_dir()) {
             let marker = directory.join(FILE_NAME);
-            match write_marker(&marker, identity, transactions, database) {
+            match write_marker(&marker, identity, transactions, database, halt) {
                 Ok(()) => written.push(directory),
                 Err(error) if marker.exists() => tracing::warn!(
                     marker = %marker.display(), %error,
@@ -162,7 +178,7 @@ impl Places {
         // A marker of an earlier database there would contradict the new ones.
         let beside_database = directory.join(FILE_NAME_BESIDE_DATABASE);
         if written.is_empty() || beside_database.exists() {
-            write_marker(&beside_database, identity, transactions, database)
+            write_marker(&beside_database, identity, transactions, database, halt)
                 .map_err(|source| MarkerError::Unwritable { path: beside_database, source })?;
         }
         if !self.is_any_apart(&written) {
@@ -177,12 +193,29 @@ impl Places {
 
     /// Raises the number in those markers of this database that are there.
     pub(super) fn advance(&self, identity: &Identity, transactions: u64, database: &Path) {
+        self.update(identity, transactions, database, Halt::Keep);
+    }
+
+    /// Notes in those markers of this database that are there that a signer has halted on it.
+    pub(super) fn note_halt(
+        &self,
+        identity: &Identity,
+        transactions: u64,
+        database: &Path,
+        why: &str,
+    ) {
+        self.update(identity, transactions, database, Halt::Note(why));
+    }
+
+    fn update(&self, identity: &Identity, transactions: u64, database: &Path, halt: Halt<'_>) {
         let _turn = self.turn.lock();
         for path in self.files() {
             let text = fs::read_to_string(&path).unwrap_or_default();
-            let is_ours =
-                identity::parse(&text).is_some_and(|(found, _)| identity.is_remembered_by(&found));
-            if is_ours && let Err(error) = write_marker(&path, identity, transactions, database) {
+            let is_ours = identity::parse(&text)
+                .is_some_and(|found| identity.is_remembered_by(&found.identity));
+            if is_ours
+                && let Err(error) = write_marker(&path, identity, transactions, database, halt)
+            {
                 tracing::debug!(marker = %path.display(), %error, "the marker stays as it is");
             }
         }
@@ -201,6 +234,14 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
+/// What a marker says of a signer that halted, from now on.
+#[derive(Clone, Copy, Debug)]
+enum Halt<'a> {
+    Keep,
+    Note(&'a str),
+    Forget,
+}
+
 /// Writes to a temporary file first, so that a crash leaves the old marker or the new one whole. Its
 /// name is this writer's alone, because signers of one server may share a key folder. The number of
 /// a database never goes down.
@@ -209,16 +250,25 @@ fn write_marker(
     identity: &Identity,
     transactions: u64,
     database: &Path,
+    halt: Halt<'_>,
 ) -> io::Result<()> {
-    let is_known = |text: &str| {
-        identity::parse(text)
-            .is_some_and(|(found, known)| found == *identity && known >= transactions)
+    let found = fs::read_to_string(path).ok().and_then(|text| identity::parse(&text));
+    let of_this_database = found.as_ref().filter(|found| found.identity == *identity);
+    let known = of_this_database.map_or(0, |found| found.transactions);
+    let memory = Memory {
+        identity: identity.clone(),
+        transactions: transactions.max(known),
+        halted: match halt {
+            Halt::Keep => of_this_database.and_then(|found| found.halted.clone()),
+            Halt::Note(why) => Some(why.to_owned()),
+            Halt::Forget => None,
+        },
     };
-    if fs::read_to_string(path).is_ok_and(|text| is_known(&text)) {
+    if found.as_ref() == Some(&memory) {
         return Ok(());
     }
     let temporary = path.with_extension(format!("{}.new", Uuid::new_v4().simple()));
-    let text = identity::render(identity, transactions, database);
+    let text = identity::render(&memory, database);
     let written = write_durably(&temporary, &text).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         drop(fs::remove_file(&temporary));

@@ -14,7 +14,7 @@ use super::{
     ProtectionState, PruningSchedule, PruningTotals, RegisterError, SafeFloors, StoreError,
     Unavailable, far_future,
     lane::{HealthCheck, Lane, Stores},
-    marker::{self, Keeper, Places},
+    marker::{self, Keeper, Places, Watched},
     rules::VoteEpochs,
     store::{
         Decision, Request,
@@ -275,8 +275,15 @@ impl SlashingProtection {
             Some(database) => {
                 let closed = database.lane.close().await;
                 if self.parts.enabled {
-                    let transactions = database.lane.status().general().transactions();
-                    database.keeper.clone().advance(transactions).await;
+                    let status = database.lane.status();
+                    let transactions = status.general().transactions();
+                    let keeper = database.keeper.clone();
+                    match status.state() {
+                        ProtectionState::Halted { reason } => {
+                            keeper.note_halt(transactions, reason).await;
+                        }
+                        _ => keeper.advance(transactions).await,
+                    }
                 }
                 closed
             }
@@ -297,8 +304,11 @@ impl OpenDatabase {
         if protects {
             let transactions = lane.status().general().transactions();
             keeper.clone().advance(transactions).await;
-            let status = Arc::downgrade(lane.status().general());
-            tokio::spawn(keeper.clone().keep(status, transactions));
+            let tasks = Watched {
+                general: Arc::downgrade(lane.status().general()),
+                all: lane.status().all().map(Arc::downgrade).collect(),
+            };
+            tokio::spawn(keeper.clone().keep(tasks, transactions));
         }
         Self { lane, keeper }
     }

@@ -15,6 +15,9 @@ const TABLE: &str = "table: ";
 const SYSTEM: &str = "system: ";
 const TIMELINE: &str = "timeline: ";
 
+/// The line that says why a signer halted on this database begins with this.
+const HALTED: &str = "halted: ";
+
 /// Which database it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::slashing) struct Identity {
@@ -59,8 +62,20 @@ impl Identity {
     }
 }
 
-/// Identity and number of transactions in a marker's text; `None` when it is damaged.
-pub(super) fn parse(text: &str) -> Option<(Identity, u64)> {
+/// What a marker says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::slashing) struct Memory {
+    /// The database that registered keys.
+    pub(in crate::slashing) identity: Identity,
+    /// Transactions that it had at least; zero in a marker that does not tell.
+    pub(in crate::slashing) transactions: u64,
+    /// Why a signer halted on it, until an operator has confirmed it: what gave the database away
+    /// may be gone by the next start. Only of a database on a server.
+    pub(in crate::slashing) halted: Option<String>,
+}
+
+/// What a marker's text says; `None` when it is damaged.
+pub(super) fn parse(text: &str) -> Option<Memory> {
     let value = |name| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let cluster = value(CLUSTER)?.parse().ok()?;
     let transactions = value(TRANSACTIONS).map_or(Some(0), |number| number.parse().ok())?;
@@ -78,12 +93,14 @@ pub(super) fn parse(text: &str) -> Option<(Identity, u64)> {
         None if history.is_some() => return None,
         None => None,
     };
-    Some((Identity { cluster, server }, transactions))
+    let halted = value(HALTED).map(str::to_owned);
+    Some(Memory { identity: Identity { cluster, server }, transactions, halted })
 }
 
 /// The text of a marker.
-pub(super) fn render(identity: &Identity, transactions: u64, database: &Path) -> String {
-    let Identity { cluster, server } = identity;
+pub(super) fn render(memory: &Memory, database: &Path) -> String {
+    let Memory { identity: Identity { cluster, server }, transactions, halted } = memory;
+    let halted = halted.as_ref().map(|reason| format!("{HALTED}{reason}\n"));
     let history = server.as_ref().and_then(|server| server.history.as_ref());
     let table = server.as_ref().map(|server| format!("{TABLE}{}\n", server.table));
     let history = history
@@ -93,10 +110,11 @@ pub(super) fn render(identity: &Identity, transactions: u64, database: &Path) ->
          Keep this file: it stops the signer from starting with that database lost.\n\
          {CLUSTER}{cluster}\n\
          {TRANSACTIONS}{transactions}\n\
-         {}{}\
+         {}{}{}\
          database: {}\n",
         table.unwrap_or_default(),
         history.unwrap_or_default(),
+        halted.unwrap_or_default(),
         database.display()
     )
 }

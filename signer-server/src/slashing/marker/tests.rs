@@ -27,8 +27,7 @@ fn every_writable_folder_gets_a_marker() {
     places.write(&A, 0, Path::new("db.sqlite")).unwrap();
     let expected = ["keys", "more-keys"].map(|name| Marker {
         path: root.path().join(name).join(FILE_NAME),
-        identity: A,
-        transactions: 0,
+        memory: Memory { identity: A, transactions: 0, halted: None },
     });
     assert_eq!(places.read().unwrap(), expected);
     let left_over = fs::read_dir(root.path().join("keys")).unwrap().count();
@@ -41,12 +40,16 @@ fn without_a_writable_folder_the_database_folder_gets_it() {
     let places = Places::new(vec![root.path().join("absent")], root.path());
     places.write(&A, 0, Path::new("db.sqlite")).unwrap();
     let path = root.path().join(FILE_NAME_BESIDE_DATABASE);
-    assert_eq!(places.read().unwrap(), [Marker { path, identity: A, transactions: 0 }]);
+    assert_eq!(
+        places.read().unwrap(),
+        [Marker { path, memory: Memory { identity: A, transactions: 0, halted: None } }]
+    );
 
     // Once a key folder is there, both follow a new database.
     let places = Places::new(vec![root.path().to_owned()], root.path());
     places.write(&B, 0, Path::new("db.sqlite")).unwrap();
-    let found: Vec<_> = places.read().unwrap().into_iter().map(|marker| marker.identity).collect();
+    let found: Vec<_> =
+        places.read().unwrap().into_iter().map(|marker| marker.memory.identity).collect();
     assert_eq!(found, [B, B]);
 }
 
@@ -71,7 +74,7 @@ fn damaged_marker_is_an_error_and_a_write_repairs_it() {
         );
     }
     places.write(&B, 0, Path::new("db.sqlite")).unwrap();
-    assert!(places.read().unwrap().iter().all(|marker| marker.identity == B));
+    assert!(places.read().unwrap().iter().all(|marker| marker.memory.identity == B));
 }
 
 #[test]
@@ -92,7 +95,10 @@ fn the_number_of_transactions_is_remembered_and_never_goes_down() {
     let database = Path::new("db.sqlite");
     let numbers = || {
         let markers = places.read().unwrap();
-        markers.into_iter().map(|marker| (marker.identity, marker.transactions)).collect::<Vec<_>>()
+        markers
+            .into_iter()
+            .map(|marker| (marker.memory.identity, marker.memory.transactions))
+            .collect::<Vec<_>>()
     };
     places.advance(&A, 7, database);
     assert_eq!(numbers(), [], "no marker before keys are registered");
@@ -113,7 +119,10 @@ fn marker_without_a_number_is_readable_and_one_with_a_bad_number_is_damaged() {
     let Folders { root, places } = folders();
     let path = root.path().join("keys").join(FILE_NAME);
     fs::write(&path, format!("Keep this file.\n{CLUSTER}{}\ndatabase: x\n", A.cluster)).unwrap();
-    let expected = Marker { path: path.clone(), identity: A, transactions: 0 };
+    let expected = Marker {
+        path: path.clone(),
+        memory: Memory { identity: A, transactions: 0, halted: None },
+    };
     assert_eq!(places.read().unwrap(), [expected]);
     for number in ["", "-1", "many", "18446744073709551616"] {
         fs::write(&path, format!("{CLUSTER}{}\n{TRANSACTIONS}{number}\n", A.cluster)).unwrap();
@@ -133,7 +142,10 @@ fn servers_are_remembered_whole_and_markers_of_earlier_versions_learn_of_them() 
     let database = Path::new("postgresql://db/signer");
     let all = || {
         let markers = places.read().unwrap();
-        markers.into_iter().map(|marker| (marker.identity, marker.transactions)).collect::<Vec<_>>()
+        markers
+            .into_iter()
+            .map(|marker| (marker.memory.identity, marker.memory.transactions))
+            .collect::<Vec<_>>()
     };
     // What an earlier version wrote.
     places.write(&A, 0, database).unwrap();
@@ -172,4 +184,24 @@ fn half_a_server_is_damage() {
         fs::write(&path, format!("{CLUSTER}{}\n{lines}", A.cluster)).unwrap();
         assert!(matches!(places.read(), Err(MarkerError::Damaged { .. })), "{lines}");
     }
+}
+
+#[test]
+fn halt_is_remembered_until_it_is_confirmed() {
+    let Folders { root: _root, places } = folders();
+    let database = Path::new("postgresql://db/signer");
+    let (first, why) = (on_server(16_400, "00000001"), "the database has lost records");
+    let halts = || {
+        let markers = places.read().unwrap();
+        markers.into_iter().map(|marker| marker.memory.halted).collect::<Vec<_>>()
+    };
+    places.write(&first, 7, database).unwrap();
+    places.note_halt(&first, 7, database, why);
+    places.advance(&first, 900, database);
+    places.write(&first, 901, database).unwrap();
+    assert_eq!(halts(), [Some(why.to_owned()), Some(why.to_owned())]);
+    places.note_halt(&on_server(16_400, "00000002"), 7, database, "another one");
+    assert_eq!(halts()[0].as_deref(), Some(why));
+    places.confirm(&first, 901, database).unwrap();
+    assert_eq!(halts(), [None, None]);
 }

@@ -47,6 +47,12 @@ pub enum RolledBack {
         /// The same now.
         found: i64,
     },
+    /// A signer has halted on this database, and nobody has confirmed it since.
+    #[error("a signer has halted on it: {reason}")]
+    HaltedBefore {
+        /// Why it halted.
+        reason: String,
+    },
     /// Tables are gone or empty.
     #[error("the database has lost its tables or what was in them")]
     TablesLost,
@@ -202,6 +208,7 @@ impl StoreError {
             | Self::RolledBack(
                 RolledBack::TransactionsLost { .. }
                 | RolledBack::RecordsLost { .. }
+                | RolledBack::HaltedBefore { .. }
                 | RolledBack::TablesLost,
             ) => Some("the database has lost records"),
             Self::RolledBack(RolledBack::AnotherTimeline { .. }) => {

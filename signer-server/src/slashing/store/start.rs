@@ -28,11 +28,11 @@ pub(super) fn refuse_replaced(
     found: Uuid,
     path: &Path,
 ) -> Result<(), OpenError> {
-    match markers.iter().find(|marker| marker.identity.cluster != found) {
+    match markers.iter().find(|marker| marker.memory.identity.cluster != found) {
         Some(marker) => Err(OpenError::DatabaseReplaced {
             marker: marker.path.clone(),
             database: path.to_owned(),
-            expected: marker.identity.cluster,
+            expected: marker.memory.identity.cluster,
             found,
         }),
         None => Ok(()),
@@ -48,11 +48,13 @@ pub(super) fn confirm(
     safely: bool,
 ) -> Result<(), OpenError> {
     if safely {
-        return places.write(identity, transactions, path).map_err(OpenError::Marker);
+        return places.confirm(identity, transactions, path).map_err(OpenError::Marker);
     }
     let markers = places.read();
-    let agrees = |marker: &Marker| {
-        identity.is_remembered_by(&marker.identity) && marker.transactions <= transactions
+    let agrees = |Marker { memory, .. }: &Marker| {
+        identity.is_remembered_by(&memory.identity)
+            && memory.transactions <= transactions
+            && memory.halted.is_none()
     };
     if markers.as_ref().is_ok_and(|markers| markers.iter().all(agrees)) {
         tracing::warn!(
@@ -66,7 +68,7 @@ pub(super) fn confirm(
         "this slashing protection database was confirmed by {CONFIRM_OPTION}: what was signed with \
          another one is not known here. Take the option away now"
     );
-    places.write(identity, transactions, path).map_err(OpenError::Marker)
+    places.confirm(identity, transactions, path).map_err(OpenError::Marker)
 }
 
 /// What the operator must know of the floors of so many keys.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::rows::stored_number;
 use crate::slashing::{
     StoreError,
-    marker::{History, Identity, Marker, Server},
+    marker::{History, Identity, Marker, Memory, Server},
     store::{HighWatermark, RolledBack},
 };
 use signer_client::wire::{Epoch, Slot};
@@ -99,10 +99,14 @@ impl Probe {
 
     /// Compares with what a marker remembers, as far as it does.
     pub(super) fn check_marker(&self, marker: &Marker) -> Result<(), RolledBack> {
-        let remembered = marker.identity.server.clone();
-        let server = remembered.or_else(|| self.identity.server.clone());
-        let expected = Identity { cluster: marker.identity.cluster, server };
-        self.check(&expected, i64::try_from(marker.transactions).unwrap_or(i64::MAX))
+        let Memory { identity, transactions, halted } = &marker.memory;
+        let server = identity.server.clone().or_else(|| self.identity.server.clone());
+        let expected = Identity { cluster: identity.cluster, server };
+        self.check(&expected, i64::try_from(*transactions).unwrap_or(i64::MAX))?;
+        match halted {
+            Some(reason) => Err(RolledBack::HaltedBefore { reason: reason.clone() }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -190,7 +194,10 @@ mod tests {
     #[test]
     fn markers_are_believed_as_far_as_they_tell() {
         let found = probe(identity(1, "7", "00000002", 5), 11);
-        let marker = |identity, transactions| Marker { path: "m".into(), identity, transactions };
+        let marker = |identity, transactions| {
+            let memory = Memory { identity, transactions, halted: None };
+            Marker { path: "m".into(), memory }
+        };
         let of_earlier_version = Identity::of_file(Uuid::from_u128(1));
         assert_eq!(found.check_marker(&marker(of_earlier_version.clone(), 0)), Ok(()));
         assert!(matches!(
@@ -203,5 +210,9 @@ mod tests {
         ));
         assert_eq!(found.check_marker(&marker(found.identity.clone(), 10)), Ok(()));
         assert!(found.check_marker(&marker(found.identity.clone(), u64::MAX)).is_err());
+        let mut halted = marker(found.identity.clone(), 10);
+        halted.memory.halted = Some("lost".to_owned());
+        let before = RolledBack::HaltedBefore { reason: "lost".to_owned() };
+        assert_eq!(found.check_marker(&halted), Err(before));
     }
 }

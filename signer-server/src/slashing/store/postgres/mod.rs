@@ -127,6 +127,8 @@ impl Shared {
         let durable_xid = self.durable_xid.load(Ordering::Relaxed);
         let probe = in_time(Probe::take(connection)).await.map_err(|error| self.heed(error))?;
         probe.check(&self.identity, durable_xid).map_err(|why| self.halt(why))?;
+        // Each probe takes a number, so that this one may hide what another connection has seen.
+        self.check_not_halted()?;
         self.note_durable(probe.xid);
         Ok(probe)
     }

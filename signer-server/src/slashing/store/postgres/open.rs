@@ -165,7 +165,7 @@ async fn take_turn(
 /// The first marker of this very database that remembers more, or another server.
 fn contradiction<'a>(probe: &Probe, markers: &'a [Marker]) -> Option<(&'a Marker, RolledBack)> {
     let mut ours =
-        markers.iter().filter(|marker| marker.identity.cluster == probe.identity.cluster);
+        markers.iter().filter(|marker| marker.memory.identity.cluster == probe.identity.cluster);
     ours.find_map(|marker| Some((marker, probe.check_marker(marker).err()?)))
 }
 
@@ -185,7 +185,10 @@ async fn take_as_it_is(
             in_patience(safe_start::start_safely(connection, floors, contradiction.is_some()))
                 .await?;
         tell_of_safe_start(database, floors, keys);
-    } else if matches!(contradiction, Some(RolledBack::TransactionsLost { .. })) {
+    } else if matches!(
+        contradiction,
+        Some(RolledBack::TransactionsLost { .. } | RolledBack::HaltedBefore { .. })
+    ) {
         // Another timeline, server or table tells the two apart already.
         in_time(safe_start::renew_identity(connection)).await?;
     }

@@ -125,11 +125,11 @@ async fn examine(
     prepare_schema(connection, path).await?;
     let mut state = State::load(connection).await.map_err(failed)?;
     refuse_replaced(markers, state.cluster, path)?;
-    if let Some(marker) = markers.iter().find(|marker| marker.transactions > state.batches) {
+    if let Some(marker) = markers.iter().find(|marker| marker.memory.transactions > state.batches) {
         return Err(OpenError::DatabaseRolledBack {
             marker: marker.path.clone(),
             database: path.to_owned(),
-            known: marker.transactions,
+            known: marker.memory.transactions,
             found: state.batches,
         });
     }
@@ -174,7 +174,8 @@ fn is_older_copy(places: &Places, state: &State) -> bool {
     places.read().is_ok_and(|markers| {
         let mut markers = markers.iter();
         markers.any(|marker| {
-            marker.identity.cluster == state.cluster && marker.transactions > state.batches
+            marker.memory.identity.cluster == state.cluster
+                && marker.memory.transactions > state.batches
         })
     })
 }
