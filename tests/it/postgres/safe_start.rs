@@ -65,7 +65,7 @@ async fn floors_go_up_for_all_keys_and_those_to_come_and_never_down() {
     site.start_safely(SafeFloors { epoch: Epoch(5), slot: Slot(160) }).await.close().await.unwrap();
     let protection = site.open().await.unwrap();
     protection.register(&[key(3)]).await.unwrap();
-    assert_eq!(said(&protection, 3, &attestation(100, 100, 1)).await, "source_below_floor");
+    assert_eq!(said(&protection, 3, &attestation(100, 100, 1)).await, "target_not_above_floor");
     assert_eq!(said(&protection, 3, &block(3_205, 1)).await, "slot_not_above_floor");
 }
 

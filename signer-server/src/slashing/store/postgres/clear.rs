@@ -3,7 +3,7 @@
 use signer_client::wire::PublicKey;
 
 use super::{
-    PostgresStore, audit,
+    Newest, PostgresStore, audit,
     error::Remedy,
     kind::{Answer, Evidence, Item, Kind},
     partitions, register,
@@ -254,6 +254,15 @@ impl PostgresStore {
             return Err(self.shared.halt(RolledBack::RecordsLost { key }));
         }
         released.remember(key, subject, signing_root);
+        if is_new {
+            self.shared.note_newest(Newest {
+                xid: answer.xid,
+                key,
+                validator: item.validator,
+                height: K::height(subject),
+                has_reached: K::HAS_REACHED,
+            });
+        }
         Ok(if is_new { Decision::New } else { Decision::Repeat })
     }
 

@@ -92,6 +92,12 @@ pub(super) trait Kind: Sized + Send + 'static {
         request: &Request<Self::Subject>,
     ) -> Result<Verdict, HistoryNeeded>;
 
+    /// Asks whether the maximum of a key (its id is `$1`) has reached `$2`.
+    const HAS_REACHED: &'static str;
+
+    /// The part of a subject that [`Self::HAS_REACHED`] takes.
+    fn height(subject: Self::Subject) -> i64;
+
     /// Number of the partition that the subject's record goes to, where there are partitions.
     fn partition(subject: Self::Subject) -> Option<i64>;
 
@@ -265,6 +271,13 @@ impl Kind for Attestations {
         rules::attestation(state, evidence.high_watermark, subject, signing_root, history)
     }
 
+    const HAS_REACHED: &'static str =
+        "SELECT EXISTS (SELECT FROM att_state WHERE validator_id = $1 AND max_target >= $2)";
+
+    fn height(subject: VoteEpochs) -> i64 {
+        to_stored(subject.target.0)
+    }
+
     fn partition(subject: VoteEpochs) -> Option<i64> {
         Some(super::partitions::attestation_partition(subject.target))
     }
@@ -398,6 +411,13 @@ impl Kind for Blocks {
         let Request { subject, signing_root, .. } = *request;
         let history = Some(evidence.history.as_slice());
         rules::block(state, evidence.high_watermark, subject, signing_root, history)
+    }
+
+    const HAS_REACHED: &'static str =
+        "SELECT EXISTS (SELECT FROM blk_state WHERE validator_id = $1 AND max_slot >= $2)";
+
+    fn height(slot: Slot) -> i64 {
+        to_stored(slot.0)
     }
 
     fn partition(_: Slot) -> Option<i64> {

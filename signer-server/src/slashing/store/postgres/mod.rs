@@ -37,7 +37,7 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use signer_client::wire::{Epoch, PublicKey, Slot};
 use sqlx::PgConnection;
 use tokio::time::Instant;
@@ -92,10 +92,34 @@ struct Shared {
     ids: RwLock<HashMap<PublicKey, i32>>,
     /// A transaction that is durable, the newest known.
     durable_xid: AtomicI64,
+    /// What this process has released last.
+    newest: Mutex<Option<Newest>>,
     /// Highest target of any record, as far as this process knows.
     highest_target: AtomicU64,
     /// Once the database went back, nothing is signed until the process starts again.
     halted: OnceLock<RolledBack>,
+}
+
+/// A record of this process. A database that went back has lost it, or nothing of this process, and
+/// unlike the transaction counter it does not come back with the work of others.
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    /// The transaction that recorded it.
+    xid: i64,
+    key: PublicKey,
+    /// The key's id in the database.
+    validator: i32,
+    /// Its target epoch or slot.
+    height: i64,
+    /// The question whether the key's maximum has reached it.
+    has_reached: &'static str,
+}
+
+impl Newest {
+    async fn is_on(&self, connection: &mut PgConnection) -> Result<bool, StoreError> {
+        let asked = sqlx::query_scalar(self.has_reached).bind(self.validator).bind(self.height);
+        Ok(asked.fetch_one(connection).await?)
+    }
 }
 
 impl Shared {
@@ -116,6 +140,13 @@ impl Shared {
         }
     }
 
+    fn note_newest(&self, record: Newest) {
+        let mut newest = self.newest.lock();
+        if newest.is_none_or(|newest| newest.xid < record.xid) {
+            *newest = Some(record);
+        }
+    }
+
     fn note_durable(&self, xid: i64) {
         self.durable_xid.fetch_max(xid, Ordering::Relaxed);
     }
@@ -127,6 +158,12 @@ impl Shared {
         let durable_xid = self.durable_xid.load(Ordering::Relaxed);
         let probe = in_time(Probe::take(connection)).await.map_err(|error| self.heed(error))?;
         probe.check(&self.identity, durable_xid).map_err(|why| self.halt(why))?;
+        let newest = *self.newest.lock();
+        if let Some(newest) = newest
+            && !in_time(newest.is_on(connection)).await?
+        {
+            return Err(self.halt(RolledBack::RecordsLost { key: newest.key }));
+        }
         // Each probe takes a number, so that this one may hide what another connection has seen.
         self.check_not_halted()?;
         self.note_durable(probe.xid);

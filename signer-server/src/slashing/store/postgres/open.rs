@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use signer_client::wire::{Epoch, Root};
 use sqlx::PgConnection;
 
@@ -94,6 +94,7 @@ impl PostgresStore {
             identity: probe.identity.clone(),
             ids: RwLock::new(HashMap::new()),
             durable_xid: AtomicI64::new(probe.xid),
+            newest: Mutex::new(None),
             highest_target: AtomicU64::new(highest_target.0),
             halted: OnceLock::new(),
         });
