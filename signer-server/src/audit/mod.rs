@@ -32,7 +32,7 @@ mod query;
 mod retention;
 mod ticket;
 
-pub(crate) use buffer::{Buffer, Row, WRITE_BATCH};
+pub(crate) use buffer::{Buffer, Row, SMALL_WRITE, WRITE_BATCH};
 pub use buffer::{FLUSH_INTERVAL, Room, Writer};
 pub use entry::{Client, Entry, Outcome, UNCONFIRMED};
 pub use filter::{Filter, MAX_PAGE, Page};

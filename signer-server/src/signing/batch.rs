@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use signer_client::wire::{PublicKey, Signature};
-use tokio::task::block_in_place;
+use tokio::task::{block_in_place, yield_now};
 use tracing::Instrument;
 
 use super::{Arrival, LONG_BODY_BYTES, SignError, Signed, SigningService, Timings, spans};
@@ -22,6 +22,9 @@ use crate::{
     scheduler::{Completed, Lost, Overloaded},
     telemetry::metrics::RequestTimer,
 };
+
+/// Keys that are dealt with before the other requests of the thread get their turn.
+const KEYS_AT_ONCE: usize = 256;
 
 /// The body of a batch request.
 #[derive(Deserialize)]
@@ -214,18 +217,19 @@ impl SigningService {
         spans::count_keys(keys.len());
         let class = duty.duty_type.class();
         let mut room = self.audit.wait_for_room(class, keys.len()).await;
-        let mut parts: Vec<_> = keys
-            .into_iter()
-            .map(|(identifier, public_key)| {
-                let mut ticket = self.audit.begin(client.clone(), &identifier);
-                ticket.take_room(&mut room);
-                ticket.name_key(&public_key);
-                ticket.describe(duty);
-                let mut timer = self.timer(arrival);
-                timer.name_type(Some(duty.duty_type));
-                Part { identifier, public_key, ticket, timer }
-            })
-            .collect();
+        let mut parts = Vec::with_capacity(keys.len());
+        for (identifier, public_key) in keys {
+            let mut ticket = self.audit.begin(client.clone(), &identifier);
+            ticket.take_room(&mut room);
+            ticket.name_key(&public_key);
+            ticket.describe(duty);
+            let mut timer = self.timer(arrival);
+            timer.name_type(Some(duty.duty_type));
+            parts.push(Part { identifier, public_key, ticket, timer });
+            if parts.len() % KEYS_AT_ONCE == 0 {
+                yield_now().await;
+            }
+        }
 
         let held: Vec<_> = parts.iter().map(|part| self.registry.get(&part.public_key)).collect();
         let count = held.iter().flatten().count();
@@ -263,7 +267,8 @@ impl SigningService {
         .await;
         let mut signatures = batch.finished().await.into_iter();
 
-        let items = parts.into_iter().zip(held).zip(verdicts).map(|((part, key), verdict)| {
+        let mut items = Vec::with_capacity(parts.len());
+        let mut ends = parts.into_iter().zip(held).zip(verdicts).map(|((part, key), verdict)| {
             let outcome = key.map_or(Err(Lost::Unfinished), |_| {
                 signatures.next().unwrap_or(Err(Lost::Unfinished))
             });
@@ -277,7 +282,14 @@ impl SigningService {
             timings.include(ticket.timings());
             async { BatchItem { identifier, result: Self::close(ticket, timer, result).await } }
         });
-        // All at once, so that rows which signatures wait for share their transactions.
-        Ok(join_all(items).await)
+        loop {
+            // Together, so that rows which signatures wait for share their transactions.
+            let some = join_all(ends.by_ref().take(KEYS_AT_ONCE)).await;
+            if some.is_empty() {
+                return Ok(items);
+            }
+            items.extend(some);
+            yield_now().await;
+        }
     }
 }

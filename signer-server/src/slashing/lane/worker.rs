@@ -17,7 +17,7 @@ use super::{
     sweeper::Sweeper,
 };
 use crate::{
-    audit::{Buffer, FLUSH_INTERVAL, Row, WRITE_BATCH},
+    audit::{Buffer, FLUSH_INTERVAL, Row, SMALL_WRITE, WRITE_BATCH},
     slashing::{
         error::Unavailable,
         rules::VoteEpochs,
@@ -286,7 +286,7 @@ impl<S: Store> Worker<S> {
                 return Err(error);
             }
         }
-        if self.audit.len() < WRITE_BATCH {
+        if self.audit.len() < SMALL_WRITE {
             self.audit_due = None;
         }
         Ok(())
