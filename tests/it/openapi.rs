@@ -108,4 +108,6 @@ async fn audit_entries_have_exactly_the_documented_members() {
     found.sort();
     assert_eq!(found, documented);
     assert!(answer.as_object().unwrap().contains_key("next"));
+    let id = answer["entries"][0]["id"].as_str().expect("text");
+    assert!(id.parse::<i64>().is_ok(), "{id}");
 }

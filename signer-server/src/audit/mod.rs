@@ -25,6 +25,7 @@
 mod buffer;
 mod entry;
 mod filter;
+pub(crate) mod id_text;
 mod ids;
 mod options;
 mod query;

@@ -8,14 +8,12 @@ use std::{
 
 use signer_client::wire::{PublicKey, Root};
 
-use uuid::Uuid;
-
 use super::{
     DatabaseUrl, ExportError, HighWatermark, ImportError, ImportOptions, ImportReport, Inspection,
     LowWatermark, MoveError, MoveReport, OpenError, PostgresOptions, PostgresUrl, RecordsError,
     Selection, StoreError, SurveyedFile,
     interchange::{export, import},
-    marker::{self, Marker, Places},
+    marker::{self, Identity, Marker, Places},
     migration,
     store::{
         Store,
@@ -45,7 +43,7 @@ pub struct AdministrationOptions {
 #[derive(Debug)]
 pub struct Administration {
     store: AnyStore,
-    cluster: Uuid,
+    identity: Identity,
     /// Its file, or its address without credentials.
     name: PathBuf,
     places: Places,
@@ -93,8 +91,8 @@ impl Administration {
             safe_start: None,
         })
         .await?;
-        let cluster = opened.store.cluster();
-        Ok(Self { store: AnyStore::Sqlite(opened.store), cluster, name: path.to_owned(), places })
+        let identity = opened.store.identity();
+        Ok(Self { store: AnyStore::Sqlite(opened.store), identity, name: path.to_owned(), places })
     }
 
     async fn open_postgres(
@@ -102,7 +100,7 @@ impl Administration {
         options: &AdministrationOptions,
     ) -> Result<Self, OpenError> {
         let places = Places::of_server(options.marker_directories.clone());
-        let (store, cluster) = PostgresStore::open_for_operator(postgres::OpenRequest {
+        let (store, identity) = PostgresStore::open_for_operator(postgres::OpenRequest {
             url,
             options: &options.postgres,
             places: Some(&places),
@@ -113,7 +111,7 @@ impl Administration {
         })
         .await?;
         let name = PathBuf::from(url.to_string());
-        Ok(Self { store: AnyStore::Postgres(store), cluster, name, places })
+        Ok(Self { store: AnyStore::Postgres(store), identity, name, places })
     }
 
     /// Refuses a database of another chain than the network's. One of no chain yet is fine.
@@ -133,8 +131,8 @@ impl Administration {
         options: ImportOptions,
     ) -> Result<ImportReport, ImportError> {
         // The import registers keys. First the marker: a crash in between leaves one too many.
-        let batches = with_store!(&self.store, store => store.batches()).unwrap_or(0);
-        self.places.write(self.cluster, batches, &self.name)?;
+        let transactions = with_store!(&self.store, store => store.transactions()).unwrap_or(0);
+        self.places.write(&self.identity, transactions, &self.name)?;
         with_store!(&mut self.store, store => import::import(store, source, options).await)
     }
 
@@ -193,8 +191,8 @@ impl Administration {
         network: Option<Root>,
     ) -> Result<MoveReport, MoveError> {
         // As with an import: first the marker.
-        let batches = with_store!(&self.store, store => store.batches()).unwrap_or(0);
-        self.places.write(self.cluster, batches, &self.name)?;
+        let transactions = with_store!(&self.store, store => store.transactions()).unwrap_or(0);
+        self.places.write(&self.identity, transactions, &self.name)?;
         with_store!(&mut self.store, store => migration::move_in(store, url, network).await)
     }
 
@@ -218,8 +216,9 @@ impl Administration {
         network: Option<Root>,
     ) -> Result<MoveReport, MoveError> {
         let places = target.places.with_directories(marker_directories);
-        let (from, to) = (self.cluster, target.cluster);
-        for Marker { path, cluster, .. } in places.read()? {
+        let (from, to) = (self.identity.cluster, target.identity.cluster);
+        for Marker { path, memory } in places.read()? {
+            let cluster = memory.identity.cluster;
             if cluster != from && cluster != to {
                 let marker = path.display().to_string();
                 return Err(MoveError::ForeignMarker { marker, found: cluster });
@@ -228,8 +227,9 @@ impl Administration {
         let report = with_store!(&mut self.store, from => with_store!(&mut target.store, to => {
             migration::relocate(from, to, network).await?
         }));
-        let batches = with_store!(&target.store, store => store.batches()).unwrap_or(0);
-        places.write(to, batches, &target.name)?;
+        let transactions = with_store!(&target.store, store => store.transactions()).unwrap_or(0);
+        // The old database's markers may remember that it halted; that is not this one's story.
+        places.confirm(&target.identity, transactions, &target.name)?;
         // What closing says about the database goes to these markers, too.
         target.places = places;
         Ok(report)
@@ -237,10 +237,10 @@ impl Administration {
 
     /// Puts everything in order and lets go of the database.
     pub async fn close(self) -> Result<(), StoreError> {
-        let batches = with_store!(&self.store, store => store.batches()).unwrap_or(0);
+        let transactions = with_store!(&self.store, store => store.transactions()).unwrap_or(0);
         with_store!(self.store, store => store.close().await)?;
         // An older copy would lack what was imported.
-        self.places.advance(self.cluster, batches, &self.name);
+        self.places.advance(&self.identity, transactions, &self.name);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use signer_client::wire::{PublicKey, Root};
 use uuid::Uuid;
 
-use super::{MarkerError, Refusal, StoreError};
+use super::{MarkerError, Refusal, RolledBack, StoreError};
 
 /// Option that confirms a new, empty database although keys were registered before.
 pub const CONFIRM_OPTION: &str = "--accept-new-slashing-protection-db";
@@ -106,6 +106,23 @@ pub enum OpenError {
         known: u64,
         /// Transactions in the file.
         found: u64,
+    },
+    /// The database server is not where it was, or not the one it was.
+    #[error(
+        "the slashing protection database {} is not as {} remembers it: {why}. Starting with it \
+         could sign what is slashable. Put the right one in place; or, after a planned fail-over \
+         to a synchronous standby or a move that took every record along, confirm it with \
+         {CONFIRM_OPTION}; or, if any record may be missing, start with {SAFE_START_OPTION}, which \
+         costs each key one duty",
+        database.display(), marker.display()
+    )]
+    ServerRolledBack {
+        /// The marker that remembers.
+        marker: PathBuf,
+        /// Address of the database.
+        database: PathBuf,
+        /// What has changed.
+        why: RolledBack,
     },
     /// The folder of the database is on a network file system, where two machines could open it.
     #[error(

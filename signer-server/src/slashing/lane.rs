@@ -98,7 +98,7 @@ impl Queues {
         let (blocks, waiting_blocks) = mpsc::channel(capacity);
         let (commands, waiting_commands) = mpsc::channel(16);
         let status = Arc::new(Status::new(store.high_watermark(), health_check));
-        status.set_batches(store.batches());
+        status.set_transactions(store.transactions());
         let worker = Worker::new(
             store,
             waiting_attestations,
@@ -257,6 +257,11 @@ impl LaneStatus<'_> {
     pub(super) fn state(&self) -> ProtectionState {
         let states = self.lane.workers.iter().map(|worker| worker.status.state());
         states.max_by_key(|state| state.severity()).unwrap_or(ProtectionState::Running)
+    }
+
+    /// Those of all workers.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Status>> {
+        self.lane.workers.iter().map(|worker| &worker.status)
     }
 
     /// The status of the worker for commands, which also prunes and counts.

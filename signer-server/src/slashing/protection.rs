@@ -14,7 +14,7 @@ use super::{
     ProtectionState, PruningSchedule, PruningTotals, RegisterError, SafeFloors, StoreError,
     Unavailable, far_future,
     lane::{HealthCheck, Lane, Stores},
-    marker::{self, Keeper, Places},
+    marker::{self, Keeper, Places, Watched},
     rules::VoteEpochs,
     store::{
         Decision, Request,
@@ -30,6 +30,11 @@ use crate::{
 
 /// Keys per transaction when registering: short enough not to hold up a signature for long.
 const REGISTER_CHUNK: usize = 2_048;
+
+/// How long a request waits for a database that nobody knows yet to be away: much longer than any
+/// commit takes, and short enough that the client (some give up after five seconds) hears the
+/// answer and may ask another signer within the slot.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(2_500);
 
 /// How to open slashing protection.
 #[derive(Clone, Debug)]
@@ -82,7 +87,7 @@ impl OpenOptions {
             instance: "signer".to_owned(),
             audit: AuditOptions::default(),
             queue_capacity: 16_384,
-            timeout: Duration::from_secs(4),
+            timeout: ANSWER_TIMEOUT,
             health_check_interval: Duration::from_secs(30),
             health_check_timeout: Duration::from_secs(3),
             safe_start: None,
@@ -167,10 +172,10 @@ impl SlashingProtection {
             return Ok(());
         }
         // First the marker: a crash in between leaves one too many, never one too few.
-        let Keeper { places, cluster, database: path } = database.keeper.clone();
-        let batches = database.lane.status().general().batches();
+        let Keeper { places, identity, database: path } = database.keeper.clone();
+        let transactions = database.lane.status().general().transactions();
         #[expect(clippy::disallowed_methods, reason = "once per reload, and one reload at a time")]
-        let written = spawn_blocking(move || places.write(cluster, batches, &path)).await;
+        let written = spawn_blocking(move || places.write(&identity, transactions, &path)).await;
         written.map_err(|_| Unavailable::Closed)??;
         for chunk in keys.chunks(REGISTER_CHUNK) {
             database.lane.register(chunk.to_vec()).await?;
@@ -271,8 +276,15 @@ impl SlashingProtection {
             Some(database) => {
                 let closed = database.lane.close().await;
                 if self.parts.enabled {
-                    let batches = database.lane.status().general().batches();
-                    database.keeper.clone().advance(batches).await;
+                    let status = database.lane.status();
+                    let transactions = status.general().transactions();
+                    let keeper = database.keeper.clone();
+                    match status.state() {
+                        ProtectionState::Halted { reason } => {
+                            keeper.note_halt(transactions, reason).await;
+                        }
+                        _ => keeper.advance(transactions).await,
+                    }
                 }
                 closed
             }
@@ -284,6 +296,22 @@ impl SlashingProtection {
 impl OpenOptions {
     fn health_check(&self) -> HealthCheck {
         HealthCheck { interval: self.health_check_interval, timeout: self.health_check_timeout }
+    }
+}
+
+impl OpenDatabase {
+    /// With markers that follow it, where it protects.
+    async fn watched(lane: Lane, keeper: Keeper, protects: bool) -> Self {
+        if protects {
+            let transactions = lane.status().general().transactions();
+            keeper.clone().advance(transactions).await;
+            let tasks = Watched {
+                general: Arc::downgrade(lane.status().general()),
+                all: lane.status().all().map(Arc::downgrade).collect(),
+            };
+            tokio::spawn(keeper.clone().keep(tasks, transactions));
+        }
+        Self { lane, keeper }
     }
 }
 
@@ -303,17 +331,12 @@ async fn open_sqlite(
     refuse_departed(options, &mut store, path).await?;
     let audit =
         Buffer::open(&options.instance, Ids::counting_from(next_audit_id), options.audit.clone());
-    let cluster = store.cluster();
+    let identity = store.identity();
     let (capacity, health_check) = (options.queue_capacity, options.health_check());
     let pruning = options.pruning.filter(|_| options.enabled);
     let lane = Lane::start(store, Arc::clone(&audit), capacity, health_check, pruning);
-    let keeper = Keeper { places, cluster, database: path.to_owned() };
-    if options.enabled {
-        let batches = lane.status().general().batches();
-        keeper.clone().advance(batches).await;
-        tokio::spawn(keeper.clone().keep(Arc::downgrade(lane.status().general()), batches));
-    }
-    Ok((OpenDatabase { lane, keeper }, audit))
+    let keeper = Keeper { places, identity, database: path.to_owned() };
+    Ok((OpenDatabase::watched(lane, keeper, options.enabled).await, audit))
 }
 
 async fn open_postgres(
@@ -336,12 +359,12 @@ async fn open_postgres(
     let audit =
         Buffer::open(&options.instance, Ids::from_clock(opened.instance), options.audit.clone());
     let (capacity, health_check) = (options.queue_capacity, options.health_check());
-    let postgres::Opened { attestations, blocks, general, pruning, cluster, .. } = opened;
+    let postgres::Opened { attestations, blocks, general, pruning, identity, .. } = opened;
     let stores = Stores { attestations, blocks, general, pruning };
     let pruning = options.pruning.filter(|_| options.enabled);
     let lane = Lane::start_divided(stores, Arc::clone(&audit), capacity, health_check, pruning);
-    let keeper = Keeper { places, cluster, database: name };
-    Ok((OpenDatabase { lane, keeper }, audit))
+    let keeper = Keeper { places, identity, database: name };
+    Ok((OpenDatabase::watched(lane, keeper, options.enabled).await, audit))
 }
 
 /// A database whose records were moved would refuse every duty: better to say so at once.

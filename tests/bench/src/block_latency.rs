@@ -121,7 +121,7 @@ fn report(name: &str, latencies: &mut [Duration]) {
 pub(crate) async fn compare() -> Result<()> {
     let signer = SignerOptions::with_interop_keys(PROOFS).start().await?;
     let baseline = baseline::start().await?;
-    let identifiers: Vec<_> = (0..PROOFS).map(|key| key_files::public_key(key)).collect();
+    let identifiers: Vec<_> = (0..PROOFS).map(key_files::public_key).collect();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     // Ours are made sooner, so more turns give as many blocks.
     for turn in 0..4 * TURNS as u64 {

@@ -1,11 +1,15 @@
 //! Slashing protection on a real PostgreSQL, through its public interface and over HTTP.
 
 mod audit;
+mod degraded;
 mod faults;
+mod halted;
 mod http;
 mod oracle;
 mod race;
 mod records;
+mod rollback;
+mod safe_start;
 mod start;
 
 use std::time::Duration;

@@ -158,6 +158,7 @@ impl<S: Store> Worker<S> {
                 return Ok(Step::Continue);
             }
             Err(_) => {
+                self.status.set_transactions(self.store.transactions());
                 self.status.rests();
                 let event = self.wait().await;
                 self.status.works();
@@ -219,7 +220,7 @@ impl<S: Store> Worker<S> {
 
     fn recorded(&mut self) {
         self.pruner.request_came();
-        self.status.set_batches(self.store.batches());
+        self.status.set_transactions(self.store.transactions());
     }
 
     /// One short piece of pruning.
@@ -347,6 +348,7 @@ impl<S: Store> Worker<S> {
         self.blocks.fail_all(Unavailable::Closed);
         self.attestations.fail_all(Unavailable::Closed);
         self.audit.close();
+        self.status.set_transactions(self.store.transactions());
         let closed = self.store.close().await;
         drained.and(closed)
     }

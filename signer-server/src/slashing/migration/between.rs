@@ -14,7 +14,7 @@ pub(in crate::slashing) async fn relocate(
     target: &mut impl Database,
     network: Option<Root>,
 ) -> Result<MoveReport, MoveError> {
-    let (from, to) = (source.identity(), target.identity());
+    let (from, to) = (source.cluster(), target.cluster());
     if from == to {
         return Err(MoveError::SameDatabase);
     }

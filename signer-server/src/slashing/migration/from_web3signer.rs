@@ -80,7 +80,7 @@ pub(in crate::slashing) async fn move_in(
     }
     let mut source = lock(url).await?;
     let chain = chain(&source, network)?;
-    let identity = target.identity();
+    let identity = target.cluster();
     let fence = source.fence();
     if let Some(fence) = fence {
         check_target(fence.target, identity)?;
@@ -116,7 +116,7 @@ pub(in crate::slashing) async fn undo(
 ) -> Result<u64, MoveError> {
     let mut source = lock(url).await?;
     let Some(fence) = source.fence() else { return Err(MoveError::NothingToUndo) };
-    check_target(fence.target, target.identity())?;
+    check_target(fence.target, target.cluster())?;
     if let Some(departure) = target.departure().await? {
         return Err(MoveError::TargetMoved { moved_to: departure.target });
     }

@@ -27,7 +27,7 @@ pub(crate) struct Departure {
 /// A database that takes part in a move. Every call is one durable transaction.
 pub(crate) trait Moves: Send {
     /// Identity of the database.
-    fn identity(&self) -> Uuid;
+    fn cluster(&self) -> Uuid;
 
     /// Makes state for those of the keys that have none, and switches all of them off.
     fn switch_off(

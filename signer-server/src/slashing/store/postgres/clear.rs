@@ -6,7 +6,7 @@ use signer_client::wire::PublicKey;
 use tokio::time::Instant;
 
 use super::{
-    PostgresStore, audit,
+    Newest, PostgresStore, audit,
     error::Remedy,
     kind::{Answer, Evidence, Item, Kind},
     partitions, register,
@@ -70,7 +70,11 @@ impl PostgresStore {
         for (item, outcome) in items.iter().zip(outcomes) {
             decisions[item.place] = match outcome {
                 Err(decision) => decision,
-                Ok(Answer { verdict: NO_STATE, .. }) => Decision::Unregistered,
+                // A key gets its id and its state in one transaction, for good.
+                Ok(Answer { verdict: NO_STATE, .. }) => {
+                    let key = item.request.key;
+                    return Err(self.shared.halt(RolledBack::RecordsLost { key }));
+                }
                 Ok(answer) if matches!(answer.verdict, NEW | REPEAT) => {
                     self.release::<K>(item, &answer)?
                 }
@@ -237,7 +241,9 @@ impl PostgresStore {
         items: &[Item<'_, K::Subject>],
         pin: bool,
     ) -> Result<Vec<Answer<K::Subject>>, StoreError> {
-        let answers = in_time(K::ask(self.connection()?, items, pin)).await?;
+        let cluster = self.shared.identity.cluster;
+        let asked = in_time(K::ask(self.connection()?, items, pin, cluster)).await;
+        let answers = asked.map_err(|error| self.shared.heed(error))?;
         if let Some(answer) = answers.iter().find(|answer| answer.verdict == NEW) {
             self.shared.note_durable(answer.xid);
         }
@@ -291,6 +297,15 @@ impl PostgresStore {
             return Err(self.shared.halt(RolledBack::RecordsLost { key }));
         }
         released.remember(key, subject, signing_root);
+        if is_new {
+            self.shared.note_newest(Newest {
+                xid: answer.xid,
+                key,
+                validator: item.validator,
+                height: K::height(subject),
+                has_reached: K::HAS_REACHED,
+            });
+        }
         Ok(if is_new { Decision::New } else { Decision::Repeat })
     }
 

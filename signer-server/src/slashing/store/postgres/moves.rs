@@ -55,7 +55,7 @@ impl PostgresStore {
 }
 
 impl Moves for PostgresStore {
-    fn identity(&self) -> Uuid {
+    fn cluster(&self) -> Uuid {
         self.shared.identity.cluster
     }
 

@@ -27,7 +27,7 @@ choices! {
 }
 
 /// The schema, one file per version; a published file never changes.
-const SCHEMA: [(i64, &str, &str); 2] = [
+const SCHEMA: [(i64, &str, &str); 3] = [
     (
         1,
         "slashing protection and audit",
@@ -38,6 +38,7 @@ const SCHEMA: [(i64, &str, &str); 2] = [
         "dropping partitions",
         include_str!("../../../../../migrations/postgres/0002_dropping_partitions.sql"),
     ),
+    (3, "safe start", include_str!("../../../../../migrations/postgres/0003_safe_start.sql")),
 ];
 
 const LOCK: &str =

@@ -49,8 +49,8 @@ impl SqliteStore {
 }
 
 impl Moves for SqliteStore {
-    fn identity(&self) -> Uuid {
-        self.cluster()
+    fn cluster(&self) -> Uuid {
+        self.state.cluster
     }
 
     async fn switch_off(&mut self, keys: &[PublicKey]) -> Result<(), StoreError> {
