@@ -196,15 +196,15 @@ async fn a_live_signer_on_the_source_is_stopped_by_the_move_and_loses_nothing() 
     assert_eq!(status(&signer, 0, &requests::attestation(last, last + 1, 1)).await, REFUSED);
     assert_eq!(status(&signer, 1, &requests::block(5, 1)).await, REFUSED);
 
-    let mut moved = SignerOptions::with_interop_keys(3);
-    moved.eth2.push(format!("--slashing-protection-db-url=sqlite:{}", target.display()));
-    let data = export(&moved, "moved.json").await;
+    let mut successor = SignerOptions::with_interop_keys(3);
+    successor.eth2.push(format!("--slashing-protection-db-url=sqlite:{}", target.display()));
+    let data = export(&successor, "moved.json").await;
     let keys = data["data"].as_array().unwrap();
     let first = keys.iter().find(|key| key["pubkey"] == key_files::public_key(0)).unwrap();
     let votes = first["signed_attestations"].as_array().unwrap();
     assert_eq!(votes.last().unwrap()["target_epoch"], last.to_string(), "of the last signature");
     assert_eq!(votes.len() as u64, last - 1);
-    let next = moved.start().await.unwrap();
+    let next = successor.start().await.unwrap();
     assert_eq!(status(&next, 0, &requests::attestation(last - 1, last, 2)).await, REFUSED);
     assert_eq!(status(&next, 0, &requests::attestation(last, last + 1, 1)).await, OK);
 }

@@ -22,7 +22,7 @@ const REFUSED: StatusCode = StatusCode::PRECONDITION_FAILED;
 const ROOT: [u8; 32] = [0xaa; 32];
 const OTHER_ROOT: [u8; 32] = [0xbb; 32];
 /// Other tests run beside it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Where the records are to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

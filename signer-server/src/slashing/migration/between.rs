@@ -6,7 +6,7 @@ use signer_client::wire::Root;
 use super::{
     Compared, Database, MoveError, MoveReport, compare::gaps, copy::copy, take_high_watermark,
 };
-use crate::slashing::{interchange::KeyOutcome, store::records::Snapshot};
+use crate::slashing::{StoreError, interchange::KeyOutcome, store::records::Snapshot};
 
 /// Moves everything, or goes on where an earlier run stopped.
 pub(in crate::slashing) async fn relocate(
@@ -37,15 +37,14 @@ pub(in crate::slashing) async fn relocate(
     };
 
     let mut outcomes = Vec::new();
-    let departure = match departure {
-        Some(departure) => departure,
-        None => {
-            // The long copy comes first: what can go wrong goes wrong while the source signs.
-            outcomes = copy_all(source, target, network).await?;
-            source.depart(to).await?;
-            let departure = source.departure().await?;
-            departure.ok_or(MoveError::MovedElsewhere { moved_to: from, found: to })?
-        }
+    let departure = if let Some(departure) = departure {
+        departure
+    } else {
+        // The long copy comes first: what can go wrong goes wrong while the source signs.
+        outcomes = copy_all(source, target, network).await?;
+        source.depart(to).await?;
+        let departure = source.departure().await?;
+        departure.ok_or(StoreError::ImpossibleValue { column: "midslot_move.target" })?
     };
     let rest = copy_all(source, target, network).await?;
     if outcomes.is_empty() {

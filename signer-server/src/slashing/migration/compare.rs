@@ -8,7 +8,7 @@ use std::{
     fmt,
 };
 
-use signer_client::wire::{Epoch, PublicKey, Slot};
+use signer_client::wire::{Epoch, PublicKey, Root, Slot};
 
 use super::copy::KEYS_AT_ONCE;
 use crate::slashing::{
@@ -131,7 +131,7 @@ fn lack(records: &KeyRecords, copy: &KeyRecords) -> Option<Lack> {
 }
 
 /// Whether a copy refuses what the original refused: the root is the same, or not known any more.
-fn root_is_kept<Root: PartialEq>(original: Option<Root>, copy: Option<Root>) -> bool {
+fn root_is_kept(original: Option<Root>, copy: Option<Root>) -> bool {
     copy.is_none() || copy == original
 }
 

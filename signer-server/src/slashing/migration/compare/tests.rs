@@ -1,5 +1,3 @@
-use signer_client::wire::{Epoch, PublicKey, Root, Slot};
-
 use super::*;
 use crate::slashing::rules::{AttestationState, BlockState};
 

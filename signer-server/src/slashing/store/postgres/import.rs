@@ -22,7 +22,7 @@ use crate::slashing::{
     StoreError,
     interchange::{
         KeyOutcome,
-        merge::{AttestationMerge, BlockMerge, KeyImport},
+        merge::{AttestationImport, AttestationMerge, BlockImport, BlockMerge, KeyImport},
     },
     refusal::{RecordedAttestation, RecordedBlock},
     store::records::{ImportTransaction, RecordsError},
@@ -228,12 +228,12 @@ impl ImportTransaction for PostgresImport<'_> {
             let KeyState { id, attestation, block } = self.state(&import.key)?;
             // No row is above the maximum.
             if let Some((first, last)) =
-                import.attestations.as_ref().and_then(|part| part.targets())
+                import.attestations.as_ref().and_then(AttestationImport::targets)
                 && attestation.max.is_some_and(|max| max.target >= first)
             {
                 votes.push(Span { id, first, last });
             }
-            if let Some((first, last)) = import.blocks.as_ref().and_then(|part| part.slots())
+            if let Some((first, last)) = import.blocks.as_ref().and_then(BlockImport::slots)
                 && block.max.is_some_and(|max| max >= first)
             {
                 slots.push(Span { id, first, last });
