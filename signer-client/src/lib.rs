@@ -13,3 +13,7 @@ pub mod mock;
 #[cfg(feature = "client")]
 pub mod selection;
 pub mod wire;
+
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

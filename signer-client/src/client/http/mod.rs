@@ -185,10 +185,12 @@ impl HttpSigner {
         };
         let busy = self.choose(reach, &mut Vec::new());
         let second = pin!(self.send(call, reach, deadline, vec![busy]));
+        // An answer that brings nothing must not beat one that is still on its way.
+        let is_success = |result: &Result<Answer, SignError>| matches!(result, Ok(answer) if answer.success().is_ok());
         match future::select(first, second).await {
-            Either::Left((Ok(answer), _)) | Either::Right((Ok(answer), _)) => Ok(answer),
-            Either::Left((Err(_), second)) => second.await,
-            Either::Right((Err(_), first)) => first.await,
+            Either::Left((result, second)) if !is_success(&result) => second.await,
+            Either::Right((result, first)) if !is_success(&result) => first.await,
+            Either::Left((result, _)) | Either::Right((result, _)) => result,
         }
     }
 
