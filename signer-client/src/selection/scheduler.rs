@@ -376,5 +376,5 @@ impl Inner {
     }
 }
 
-#[cfg(all(test, feature = "mock"))]
+#[cfg(test)]
 mod tests;

@@ -95,7 +95,7 @@ impl Rig {
         };
         Seen {
             sent_in: first_slot() + u64::from(slots),
-            into_slot: since - SLOT * slots,
+            into_slot: since.saturating_sub(SLOT * slots),
             duty,
             keys: call.keys.clone(),
             call,
@@ -154,7 +154,7 @@ async fn a_day_in_steady_state_is_one_slots_worth_for_each_slot() {
     let slots_served: BTreeSet<_> = seen.iter().map(|request| request.sent_in).collect();
     assert_eq!(slots_served.len() as u64, EPOCHS * SLOTS_PER_EPOCH, "a wake in every slot");
     let stats = rig.scheduler.stats();
-    assert_eq!((stats.made as usize, stats.failed), (asked.len(), 0));
+    assert_eq!((stats.made, stats.failed), (asked.len() as u64, 0));
     assert!(stats.kept <= 12 * 2, "{} proofs are kept", stats.kept);
     assert!(stats.pending <= 64 * 2, "{} proofs are pending", stats.pending);
 }
@@ -489,7 +489,8 @@ async fn chunks_and_requests_at_once_are_bounded() {
     let seen = rig.seen();
     let sizes: Vec<usize> = seen.iter().map(|request| request.keys.len()).collect();
     assert_eq!(sizes, [5, 5, 5, 5, 3]);
-    let began: Vec<_> = seen.iter().map(|request| request.into_slot - seen[0].into_slot).collect();
+    let began: Vec<_> =
+        seen.iter().map(|request| request.into_slot.saturating_sub(seen[0].into_slot)).collect();
     let tenths: Vec<u128> = began.iter().map(|time| (time.as_millis() + 50) / 100).collect();
     assert_eq!(tenths, [0, 0, 1, 1, 2]);
 }
