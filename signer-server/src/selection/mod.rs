@@ -16,13 +16,13 @@
 mod cache;
 mod id;
 mod maker;
+mod options;
 mod request;
 #[cfg(test)]
 mod tests;
 
-pub use cache::{
-    Accepted, BacklogFull, Found, Order, ProofCache, ProofCacheOptions, ProofLookup, Taken,
-};
+pub use cache::{Accepted, BacklogFull, Found, Order, ProofCache, ProofLookup, Taken};
 pub use id::ProofId;
 pub use maker::{Progress, ProofMaker, ProofOrigin};
+pub use options::ProofCacheOptions;
 pub use request::{PreRequest, PreRequestError, PreRequestLimits, SlotProofs, Window};
