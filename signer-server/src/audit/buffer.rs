@@ -23,8 +23,8 @@ pub const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
 /// milliseconds.
 pub(crate) const WRITE_BATCH: usize = 1_024;
 
-/// Rows of one write while few wait: a millisecond or two.
-pub(crate) const SMALL_WRITE: usize = 128;
+/// Rows of one write while few wait: about a millisecond.
+pub(crate) const SMALL_WRITE: usize = 32;
 
 /// Rows that each held-back class may have in the buffer: about 300 bytes each.
 const ROOM_PER_CLASS: usize = 16_384;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use midslot_tests::{Signer, SignerOptions, key_files, requests};
+use midslot_tests::{Signer, SignerOptions, key_files, postgres::PostgresCluster, requests};
 use serde_json::json;
 
 use crate::{
@@ -62,8 +62,15 @@ pub(crate) async fn batch() -> Result<()> {
 
 /// Every key attests to the same vote, each in a request of its own; then to the next vote.
 pub(crate) async fn burst() -> Result<()> {
+    burst_on(&signer().await?, "burst of single attestations, one vote (SQLite)").await?;
+    let cluster = PostgresCluster::start_on_disk().await?;
+    let database = cluster.database().await?;
+    let signer = SignerOptions::with_interop_keys(KEYS).on_postgres(&database).start().await?;
+    burst_on(&signer, "burst of single attestations, one vote (PostgreSQL)").await
+}
+
+async fn burst_on(signer: &Signer, name: &str) -> Result<()> {
     let (mut ours, mut raw) = (Vec::new(), Vec::new());
-    let signer = signer().await?;
     for turn in 0..TURNS as u64 {
         raw.push(raw_loop::signatures_per_second());
         let mut elapsed = 0.0;
@@ -77,7 +84,7 @@ pub(crate) async fn burst() -> Result<()> {
         }
         ours.push((ROUNDS * KEYS) as f64 / elapsed);
     }
-    report("burst of single attestations, one vote (SQLite)", 1.2, ours, raw);
+    report(name, 1.2, ours, raw);
     Ok(())
 }
 
