@@ -1,26 +1,11 @@
 //! Signers that share a database and are asked for conflicting duties of the same keys at once.
 
+use midslot_tests::released::{Vote, slashable_votes};
+
 use super::*;
 
 const KEYS: u64 = 12;
 const ROUNDS: u64 = 150;
-
-/// A duty that was released.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Vote {
-    key: u64,
-    source: u64,
-    target: u64,
-    root: u8,
-}
-
-/// The conditions of EIP-3076 written down without any cleverness.
-fn is_slashable(one: &Vote, other: &Vote) -> bool {
-    let double = one.target == other.target && one != other;
-    let surrounds =
-        |outer: &Vote, inner: &Vote| outer.source < inner.source && inner.target < outer.target;
-    one.key == other.key && (double || surrounds(one, other) || surrounds(other, one))
-}
 
 /// What one task released, and how often as new.
 async fn race(protection: SlashingProtection, seed: u64) -> (Vec<Vote>, Vec<(u64, u64)>) {
@@ -88,11 +73,7 @@ async fn racing_signers_release_nothing_slashable_and_every_request_is_answered(
     assert!(count > 50, "only {count} were signed: the race shows nothing");
     released.sort_unstable();
     released.dedup();
-    for (place, one) in released.iter().enumerate() {
-        for other in &released[place + 1..] {
-            assert!(!is_slashable(one, other), "{one:?} and {other:?}");
-        }
-    }
+    assert_eq!(slashable_votes(&released), None);
     let mut connection = database.connect().await.unwrap();
     let contradictions: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM att_state s JOIN signed_attestation a USING (validator_id) \
