@@ -33,5 +33,6 @@ mod slashing;
 mod spans;
 mod start;
 mod tolerance;
+mod two_signers;
 mod upkeep;
 mod web3signer_schema;

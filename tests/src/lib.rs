@@ -7,6 +7,7 @@ pub mod http_client;
 pub mod interchange_case;
 pub mod interchange_file;
 pub mod key_files;
+pub mod ledger;
 pub mod postgres;
 pub mod process;
 pub mod raw_http;
@@ -18,6 +19,7 @@ pub mod soak;
 
 pub use dice::Dice;
 pub use http_client::{Answer, HttpClient};
+pub use ledger::{Ledger, Slashable};
 pub use raw_http::RawConnection;
 pub use signer::{Signer, SignerOptions};
 pub use soak::soak;

@@ -30,9 +30,8 @@ impl Vote {
     /// Whether both votes together get their key slashed.
     pub fn is_slashable_with(&self, other: &Self) -> bool {
         let double = self.target == other.target && self != other;
-        let surrounds = |outer: &Self, inner: &Self| {
-            outer.source < inner.source && inner.target < outer.target
-        };
+        let surrounds =
+            |outer: &Self, inner: &Self| outer.source < inner.source && inner.target < outer.target;
         self.key == other.key && (double || surrounds(self, other) || surrounds(other, self))
     }
 }

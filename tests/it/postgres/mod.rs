@@ -111,6 +111,10 @@ pub(super) fn word(answer: &Result<Cleared, NotCleared>) -> &'static str {
     }
 }
 
-pub(super) async fn said(protection: &SlashingProtection, number: u32, duty: &Duty) -> &'static str {
+pub(super) async fn said(
+    protection: &SlashingProtection,
+    number: u32,
+    duty: &Duty,
+) -> &'static str {
     word(&sign(protection, key(number), duty).await)
 }
