@@ -9,6 +9,7 @@ mod batch;
 mod client_shapes;
 mod connections;
 mod content_negotiation;
+mod crash;
 mod database_faults;
 mod deploy;
 mod generic;
