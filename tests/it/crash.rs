@@ -48,7 +48,8 @@ fn burst(life: u64, dice: &mut Dice) -> Vec<Slashable> {
 }
 
 async fn ask(signer: &Signer, duty: &Slashable) -> (StatusCode, Option<String>) {
-    let answer = signer.client.sign(&key_files::public_key(duty.key()), &duty.body()).await.unwrap();
+    let answer =
+        signer.client.sign(&key_files::public_key(duty.key()), &duty.body()).await.unwrap();
     let signature = (answer.status == StatusCode::OK).then(|| answer.signature());
     (answer.status, signature)
 }

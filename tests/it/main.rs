@@ -6,6 +6,7 @@
 mod audit;
 mod bad_input;
 mod batch;
+mod both_databases;
 mod client_shapes;
 mod connections;
 mod content_negotiation;
