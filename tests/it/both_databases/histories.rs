@@ -63,15 +63,15 @@ impl Witnesses {
     }
 }
 
-/// Runs one life after another until the end or the first disagreement. `more` says whether there
-/// is another life.
-pub(crate) async fn live(place: &Place, more: impl Fn(u64) -> bool) -> Lives {
+/// Runs one life after another until the end or the first disagreement. Each has a key of its own,
+/// from `first_key` on; `more` says whether there is another life.
+pub(crate) async fn live(place: &Place, first_key: u32, more: impl Fn(u64) -> bool) -> Lives {
     let mut dice = Dice(0x11fe);
     let mut protection = place.open().await;
     let mut lives = Lives { disagreement: None, unnoticed: Weakness::ALL.to_vec() };
     let mut life = 0;
     while lives.disagreement.is_none() && more(life) {
-        let number = u32::try_from(life).unwrap();
+        let number = first_key + u32::try_from(life).unwrap();
         protection.register(&[key(number)]).await.unwrap();
         let mut witnesses = Witnesses::new(&lives.unnoticed);
         for _ in 0..STEPS {
@@ -92,7 +92,7 @@ pub(crate) async fn live(place: &Place, more: impl Fn(u64) -> bool) -> Lives {
                     Change::Enabled(enabled)
                 }
                 _ => {
-                    lives.disagreement = ask(&protection, life, &mut witnesses, &mut dice).await;
+                    lives.disagreement = ask(&protection, number, &mut witnesses, &mut dice).await;
                     if lives.disagreement.is_some() {
                         break;
                     }
@@ -113,20 +113,20 @@ pub(crate) async fn live(place: &Place, more: impl Fn(u64) -> bool) -> Lives {
 /// One duty; tells of an answer that is not the right one.
 async fn ask(
     protection: &SlashingProtection,
-    life: u64,
+    number: u32,
     witnesses: &mut Witnesses,
     dice: &mut Dice,
 ) -> Option<String> {
-    let number = u32::try_from(life).unwrap();
+    let key = u64::from(number);
     let root = dice.root(4) - 1;
     let (asked, right, answer) = if dice.roll(5) == 0 {
-        let proposal = Proposal { key: life, slot: dice.roll(13), root };
+        let proposal = Proposal { key, slot: dice.roll(13), root };
         let answer = said(protection, number, &block(proposal.slot, root)).await;
         let right = witnesses.judge(|reference| reference.propose(proposal));
         (format!("{proposal:?}"), right, answer)
     } else {
         let (source, target) = (dice.roll(13), dice.roll(13));
-        let vote = Vote { key: life, source, target, root };
+        let vote = Vote { key, source, target, root };
         let answer = said(protection, number, &attestation(source, target, root)).await;
         let right = witnesses.judge(|reference| reference.attest(vote));
         (format!("{vote:?}"), right, answer)
@@ -138,7 +138,7 @@ async fn ask(
 async fn answers_are_those_of_the_plain_rules_and_of_no_weaker_ones(place: &Place) {
     let start = Instant::now();
     let more = |life| soak().map_or(life < LIVES, |soak| start.elapsed() < soak);
-    let lives = live(place, more).await;
+    let lives = live(place, 0, more).await;
     assert_eq!(lives.disagreement, None);
     assert_eq!(lives.unnoticed, [], "the lives would not show these");
 }

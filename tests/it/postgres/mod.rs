@@ -3,7 +3,9 @@
 mod audit;
 mod faults;
 mod http;
+mod mutants;
 mod oracle;
+mod outages;
 mod race;
 mod start;
 
