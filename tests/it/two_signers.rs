@@ -108,19 +108,16 @@ async fn kill_around(
     let pause = |dice: &mut Dice| Duration::from_millis(300 + dice.roll(700));
     while Instant::now() < end {
         tokio::time::sleep(pause(&mut dice)).await;
-        match kills % 3 {
-            victim @ (0 | 2) => {
-                let victim = usize::from(victim == 2);
-                let options = signers[victim].take().unwrap().kill().await.unwrap();
-                let signer = options.start().await.unwrap();
-                *doors[victim].lock().unwrap() = signer.client.clone();
-                signers[victim] = Some(signer);
-            }
-            _ => {
-                cluster.kill().await.unwrap();
-                tokio::time::sleep(pause(&mut dice) / 4).await;
-                cluster.restart().await.unwrap();
-            }
+        if kills % 3 == 1 {
+            cluster.kill().await.unwrap();
+            tokio::time::sleep(pause(&mut dice) / 4).await;
+            cluster.restart().await.unwrap();
+        } else {
+            let victim = usize::from(kills % 3 == 2);
+            let options = signers[victim].take().unwrap().kill().await.unwrap();
+            let signer = options.start().await.unwrap();
+            *doors[victim].lock().unwrap() = signer.client.clone();
+            signers[victim] = Some(signer);
         }
         kills += 1;
     }

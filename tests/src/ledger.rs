@@ -1,6 +1,6 @@
 //! Everything that left the signers of a test, with its signatures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use serde_json::Value;
 
@@ -73,8 +73,13 @@ impl Ledger {
     /// # Panics
     /// When another signature of the same duty left before: BLS has only one.
     pub fn add(&mut self, duty: Slashable, signature: String) {
-        if let Some(earlier) = self.signatures.insert(duty, signature.clone()) {
-            assert_eq!(earlier, signature, "two signatures of {duty:?}");
+        match self.signatures.entry(duty) {
+            Entry::Vacant(place) => {
+                place.insert(signature);
+            }
+            Entry::Occupied(earlier) => {
+                assert_eq!(*earlier.get(), signature, "two signatures of {duty:?}");
+            }
         }
     }
 

@@ -16,7 +16,7 @@ const KEYS: u32 = 8;
 const REQUESTS: usize = 400;
 
 async fn requests_dropped_at_any_time_leave_rows_that_match(place: &Place) {
-    let mut dice = Dice(0xca9ce1);
+    let mut dice = Dice(0xcace1);
     let protection = place.open().await;
     let keys: Vec<_> = (0..KEYS).map(key).collect();
     protection.register(&keys).await.unwrap();

@@ -79,7 +79,6 @@ async fn burst_takes_few_transactions_and_a_lone_request_one(place: &Place) {
     burst(&protection).await;
     protection.close().await.unwrap();
     let in_burst = transactions(place).await - before;
-    println!("{in_burst} transactions for {BURST} signatures");
     assert!((1..=MOST_PER_BURST).contains(&in_burst), "{in_burst} for {BURST} signatures");
 }
 
