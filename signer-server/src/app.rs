@@ -5,12 +5,13 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use signer_client::wire::PublicKey;
 use tokio_util::task::TaskTracker;
 
 use crate::{
     audit::AuditOptions,
     clock,
-    config::{Config, KeysConfig, KeystorePasswords, SlashingConfig},
+    config::{Config, KeysConfig, KeystorePasswords, ProofsConfig, SlashingConfig},
     duty::{Network, NetworkClock, NetworkError},
     http::{MetricsPort, SigningPort},
     keys::{self, BulkKeystores, ConfigFiles, KeySources, Loader, Registry},
@@ -19,6 +20,7 @@ use crate::{
     ports_file::PortsFile,
     reload::{ReloadError, Reloader},
     scheduler::{Bounds, Class, Scheduler},
+    selection::{ProofCache, ProofCacheOptions},
     signing::SigningService,
     slashing::{
         OpenError, OpenOptions, PruningPolicy, PruningSchedule, SAFE_START_OPTION, SafeFloors,
@@ -159,11 +161,13 @@ impl App {
         let scheduler = Arc::new(scheduler.map_err(StartError::Threads)?);
 
         let registry = Arc::new(Registry::default());
+        let proofs = proof_cache(&config.proofs, &network, &registry, &metrics);
         let tasks = TaskTracker::new();
         let shutdown = Shutdown::default();
         let reloader = Arc::new(Reloader::new(
             Loader::new(key_sources(&config.keys)),
             registry.clone(),
+            proofs.clone(),
             slashing.clone(),
             metrics.clone(),
             tasks.clone(),
@@ -183,7 +187,9 @@ impl App {
             slashing.clone(),
             metrics.clone(),
         )
-        .with_slashable_generic(config.slashing.slashable_generic);
+        .with_slashable_generic(config.slashing.slashable_generic)
+        .with_proofs(proofs)
+        .with_background(tasks.clone(), shutdown.drain.clone());
         let signing_router = SigningPort {
             signing: Arc::new(signing),
             registry,
@@ -341,6 +347,22 @@ fn safe_floors(clock: NetworkClock, network: &Network) -> Result<SafeFloors, Sta
     let now_unix_ms = clock::now_unix_micros().max(0).cast_unsigned() / 1000;
     SafeFloors::at(clock, now_unix_ms)
         .ok_or_else(|| StartError::BeforeGenesis { network: network.name.clone() })
+}
+
+/// The cache of selection proofs, which keeps those of loaded keys.
+fn proof_cache(
+    config: &ProofsConfig,
+    network: &Network,
+    registry: &Arc<Registry>,
+    metrics: &Arc<Metrics>,
+) -> Arc<ProofCache> {
+    let keys = registry.clone();
+    let is_loaded = move |key: &PublicKey| keys.get(key).is_some();
+    ProofCache::new(ProofCacheOptions {
+        capacity: config.cache_capacity,
+        max_slots_ahead: config.max_slots_ahead,
+        ..ProofCacheOptions::new(network, is_loaded, metrics.clone())
+    })
 }
 
 /// Name of this signer in the audit: the host's name.

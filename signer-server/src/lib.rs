@@ -3,7 +3,7 @@
 //! The modules follow the way of a request:
 //! [`http`] reads it, [`duty`] says what is asked (key, class, signing root, slashable part),
 //! [`keys`] finds the key, [`scheduler`] admits the job, [`slashing`] clears and records what is
-//! slashable, [`bls`] signs, [`audit`] writes down who asked and what was answered.
+//! slashable, [`bls`] signs (or [`selection`] has the proof already), [`audit`] writes down who asked and what was answered.
 //!
 //! Commands that work on the records and end are in [`cli`].
 
@@ -23,6 +23,7 @@ pub mod listen;
 mod ports_file;
 pub mod reload;
 pub mod scheduler;
+pub mod selection;
 pub mod signing;
 pub mod slashing;
 pub mod telemetry;

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Export { .. } => "The export failed",
         Command::Import { .. } => "The import failed",
         Command::WatermarkRepair(_) => "The watermarks were not changed",
+        Command::Migrate(_) => "The move did not come to its end",
         Command::Audit(_) => "The audit can't be shown",
     };
     match run(invocation) {
@@ -37,23 +38,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// The output is for programs, too: nothing but rows goes to it.
-fn show_audit(query: &AuditQuery, config: &Config) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("the runtime can't be started")?;
-    let database = config.slashing.database.as_ref();
-    Ok(runtime.block_on(cli::audit::run(query, database, std::io::stdout()))?)
-}
-
 fn run(invocation: Invocation) -> Result<()> {
     let Invocation { command, config, warnings } = invocation;
     let output = match command {
-        Command::Sign => LogOutput::Stdout,
-        _ => LogOutput::Stderr,
+        Command::Sign => Some(LogOutput::Stdout),
+        // What it writes is for programs, too: no log stands beside it.
+        Command::Audit(_) => None,
+        _ => Some(LogOutput::Stderr),
     };
-    logs::init(config.logging.level, config.logging.format, output)?;
+    if let Some(output) = output {
+        logs::init(config.logging.level, config.logging.format, output)?;
+    }
     tracing::info!("Starting Midslot version {}", env!("CARGO_PKG_VERSION"));
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -61,13 +56,23 @@ fn run(invocation: Invocation) -> Result<()> {
     hardening::forbid_core_dumps();
     match command {
         Command::Sign => serve(config),
-        Command::Audit(query) => show_audit(&query, &config),
         Command::Export { to, keys } => Ok(cli::export::run(&config, &to, keys.as_deref())?),
         Command::Import { from, allow_partial } => {
             Ok(cli::import::run(&config, &from, allow_partial)?)
         }
         Command::WatermarkRepair(repair) => Ok(cli::watermark_repair::run(&config, &repair)?),
+        Command::Audit(query) => show_audit(&query, &config),
+        Command::Migrate(migration) => Ok(cli::migrate::run(&config, migration)?),
     }
+}
+
+fn show_audit(query: &AuditQuery, config: &Config) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime can't be started")?;
+    let database = config.slashing.database.as_ref();
+    Ok(runtime.block_on(cli::audit::run(query, database, std::io::stdout()))?)
 }
 
 fn serve(config: Config) -> Result<()> {

@@ -16,6 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock,
     keys::{LoadOutcome, Loader, Registry},
+    selection::ProofCache,
     slashing::{RegisterError, SlashingProtection},
     telemetry::metrics::Metrics,
 };
@@ -94,6 +95,7 @@ impl SourceHealth {
 pub struct Reloader {
     loader: Arc<Loader>,
     registry: Arc<Registry>,
+    proofs: Arc<ProofCache>,
     slashing: SlashingProtection,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
@@ -107,6 +109,7 @@ impl Reloader {
     pub fn new(
         loader: Loader,
         registry: Arc<Registry>,
+        proofs: Arc<ProofCache>,
         slashing: SlashingProtection,
         metrics: Arc<Metrics>,
         tasks: TaskTracker,
@@ -115,6 +118,7 @@ impl Reloader {
         Self {
             loader: Arc::new(loader),
             registry,
+            proofs,
             slashing,
             metrics,
             tasks,
@@ -149,6 +153,8 @@ impl Reloader {
             "the set of keys is complete"
         );
         self.registry.install(outcome.snapshot);
+        // Only now: what is made until here for a removed key is forgotten, too.
+        self.proofs.forget(&outcome.removed);
         self.metrics.signers_loaded(self.registry.len());
         Ok(errors)
     }

@@ -1,7 +1,10 @@
 //! The way of one signing request, from its body to a signature that may leave.
 
 mod batch;
+mod pre_request;
+mod proofs;
 mod spans;
+mod text;
 mod timings;
 
 use std::{
@@ -11,10 +14,12 @@ use std::{
 
 use signer_client::wire::{PublicKey, Signature};
 use tokio::task::block_in_place;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 pub use self::{
     batch::{BatchError, BatchItem},
+    pre_request::{BegunSlots, PreRequestRefused, PreRequested, SlotAnswer},
     timings::Timings,
 };
 use crate::{
@@ -24,9 +29,10 @@ use crate::{
     duty::{self, Duty, DutyFailure, DutyType, Network, SlashableGeneric},
     keys::{LoadedKey, Registry, parse_identifier},
     scheduler::{
-        Class, Lost, Overloaded, Scheduler,
+        Lost, Overloaded, Scheduler,
         deadline::{self, SlotClock},
     },
+    selection::{ProofCache, ProofCacheOptions, ProofId},
     slashing::{Cleared, NotCleared, SlashingProtection, Unavailable},
     telemetry::metrics::{Metrics, RequestTimer, SlashingOperation},
 };
@@ -46,9 +52,6 @@ impl Arrival {
         Self { at: Instant::now(), limit }
     }
 }
-
-/// How long the text of the extension endpoint may wait for a signing thread.
-const TEXT_LIFETIME: Duration = Duration::from_secs(10);
 
 /// From this size on reading a body is no quick step any more.
 const LONG_BODY_BYTES: usize = 256 << 10;
@@ -105,6 +108,8 @@ pub struct SigningService {
     registry: Arc<Registry>,
     scheduler: Arc<Scheduler>,
     points: Arc<PointCache>,
+    proofs: Arc<ProofCache>,
+    background: pre_request::Background,
     slashing: SlashingProtection,
     audit: audit::Writer,
     metrics: Arc<Metrics>,
@@ -124,6 +129,11 @@ impl SigningService {
         let points =
             Arc::new(PointCache::new(POINT_CACHE_ROOTS).with_metrics(Arc::clone(&metrics)));
         let slashable_generic = SlashableGeneric::default();
+        let keys = Arc::clone(&registry);
+        let is_loaded = move |key: &PublicKey| keys.get(key).is_some();
+        let proofs = ProofCacheOptions::new(&network, is_loaded, Arc::clone(&metrics));
+        let proofs = ProofCache::new(proofs);
+        let background = pre_request::Background::default();
         Self {
             network,
             slashable_generic,
@@ -131,6 +141,8 @@ impl SigningService {
             registry,
             scheduler,
             points,
+            proofs,
+            background,
             slashing,
             audit,
             metrics,
@@ -142,6 +154,20 @@ impl SigningService {
     #[must_use]
     pub fn with_slashable_generic(mut self, slashable_generic: SlashableGeneric) -> Self {
         self.slashable_generic = slashable_generic;
+        self
+    }
+
+    /// Keeps selection proofs in this cache, in place of one of its own.
+    #[must_use]
+    pub fn with_proofs(mut self, proofs: Arc<ProofCache>) -> Self {
+        self.proofs = proofs;
+        self
+    }
+
+    /// Works off the backlog of selection proofs as one of `tasks`, until `stopping`.
+    #[must_use]
+    pub fn with_background(mut self, tasks: TaskTracker, stopping: CancellationToken) -> Self {
+        self.background = pre_request::Background::new(tasks, stopping);
         self
     }
 
@@ -248,6 +274,9 @@ impl SigningService {
         spans::name_key(&public_key);
         let class = duty.duty_type.class();
         ticket.wait_for_room(class).await;
+        if let Some(id) = ProofId::of(public_key, duty) {
+            return self.prove(&key, id, duty, deadline, ticket).await;
+        }
         let admission = self.scheduler.admit(class, 1, deadline)?;
         let signing_root = duty.signing_root;
         // The signature is made while the record is being written, and stays sealed until then.
@@ -340,48 +369,6 @@ impl SigningService {
             Ok(()) => (outcome, Ok(signature)),
             Err(error) => (Outcome::Failed, Err(error.into())),
         }
-    }
-
-    /// Signs a text as it came, for the extension endpoint: not a signing root, so nothing on the
-    /// chain can be made of it. Leaves its audit row, too.
-    ///
-    /// # Errors
-    /// When the key is unknown or the pool gives no signature.
-    pub async fn sign_text(
-        &self,
-        client: audit::Client,
-        identifier: &str,
-        text: &[u8],
-    ) -> Result<Signature, SignError> {
-        let mut ticket = self.audit.begin(client, identifier);
-        let signature = self.sign_text_with(identifier, text, &mut ticket).await;
-        let result = signature.map(|signature| Signed { signature, is_repeat: false });
-        Self::write_down(ticket, result).await.1
-    }
-
-    /// Refuses a request to the extension endpoint whose text is not signed. It leaves its audit
-    /// row, too.
-    pub fn refuse_text(&self, client: audit::Client, identifier: &str, reason: &str) {
-        self.audit.begin(client, identifier).finish(Outcome::Malformed, Some(reason.to_owned()));
-    }
-
-    async fn sign_text_with(
-        &self,
-        identifier: &str,
-        text: &[u8],
-        ticket: &mut Ticket,
-    ) -> Result<Signature, SignError> {
-        let key = self.key(identifier)?;
-        ticket.name_key(&key.public_key());
-        ticket.wait_for_room(Class::Background).await;
-        let deadline = Instant::now() + TEXT_LIFETIME;
-        let admission = self.scheduler.admit(Class::Background, 1, deadline)?;
-        let text = text.to_vec();
-        let pending = admission.run(move || key.secret_key().sign_bytes(&text));
-        let completed = pending.finished().await?;
-        ticket.waited_in_queue(completed.queued);
-        ticket.spent_signing(completed.ran);
-        Ok(completed.value)
     }
 }
 

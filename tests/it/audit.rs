@@ -244,7 +244,8 @@ async fn many_rows_come_once_each_while_more_arrive_and_a_closed_pipe_ends_quiet
     tokio::time::sleep(Duration::from_millis(500)).await;
     for _ in 0..3 {
         let found = rows(&signer.options, &[&address, "--all"]).await;
-        let ids: Vec<i64> = found.iter().map(|row| row["id"].as_i64().unwrap()).collect();
+        let ids: Vec<i64> =
+            found.iter().map(|row| row["id"].as_str().unwrap().parse().unwrap()).collect();
         assert!(ids.is_sorted_by(|newer, older| newer > older), "no row twice");
         let there: BTreeSet<_> = found
             .iter()
@@ -302,7 +303,8 @@ async fn expired_rows_go_and_the_records_stay() {
         assert!(start.elapsed() < PATIENCE, "{left:#?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
-    let ids: Vec<i64> = left.iter().map(|row| row["id"].as_i64().unwrap()).collect();
+    let ids: Vec<i64> =
+        left.iter().map(|row| row["id"].as_str().unwrap().parse().unwrap()).collect();
     assert_eq!(ids, [4, 3], "the young row and the evidence of four days ago");
     let page = HttpClient::new(signer.metrics.unwrap()).get("/metrics").await.unwrap();
     for line in ["midslot_audit_expired_rows_total 2", "midslot_audit_lost_rows_total 0"] {

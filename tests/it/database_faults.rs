@@ -37,17 +37,17 @@ fn log_of(database: &Path) -> PathBuf {
     database.with_extension("sqlite-wal")
 }
 
-async fn status(signer: &Signer, key: u64, body: &Value) -> StatusCode {
+pub(crate) async fn status(signer: &Signer, key: u64, body: &Value) -> StatusCode {
     signer.client.sign(&key_files::public_key(key), body).await.unwrap().status
 }
 
 /// Signs and gives the signature.
-async fn signature(signer: &Signer, key: u64, body: &Value) -> String {
+pub(crate) async fn signature(signer: &Signer, key: u64, body: &Value) -> String {
     signer.client.sign(&key_files::public_key(key), body).await.unwrap().signature()
 }
 
 /// Waits until slashing protection reports this health.
-async fn until_health(client: &HttpClient, wanted: &str) {
+pub(crate) async fn until_health(client: &HttpClient, wanted: &str) {
     let start = Instant::now();
     loop {
         let answer = client.get("/healthcheck").await.unwrap();
@@ -64,7 +64,7 @@ async fn until_health(client: &HttpClient, wanted: &str) {
 }
 
 /// Demands that nothing slashable is signed and everything else is.
-async fn assert_only_unprotected_duties_go_on(signer: &Signer, target: u64) {
+pub(crate) async fn assert_only_unprotected_duties_go_on(signer: &Signer, target: u64) {
     for key in 0..2 {
         let vote = requests::attestation(target - 1, target, 1);
         assert_eq!(status(signer, key, &vote).await, FAILED);
@@ -76,7 +76,7 @@ async fn assert_only_unprotected_duties_go_on(signer: &Signer, target: u64) {
 
 /// The outcomes in the audit with how often each occurs, once there are `rows` rows. Ids are
 /// unique, so one row per request means that the sum is the number of requests.
-async fn audit(client: &HttpClient, rows: usize) -> BTreeMap<String, usize> {
+pub(crate) async fn audit(client: &HttpClient, rows: usize) -> BTreeMap<String, usize> {
     let start = Instant::now();
     loop {
         let answer = client.get("/midslot/v1/audit?limit=1000").await.unwrap();
@@ -213,7 +213,7 @@ async fn older_copy_in_place_of_the_database_is_not_used() {
 }
 
 /// Demands that the health, the metrics, the log and the answers say that protection has halted.
-async fn assert_halted(signer: &Signer, reason: &str) {
+pub(crate) async fn assert_halted(signer: &Signer, reason: &str) {
     let health = signer.client.get("/healthcheck").await.unwrap().json();
     let check = &health["checks"][1];
     assert_eq!(check["data"], serde_json::json!({ "state": "halted", "reason": reason }));

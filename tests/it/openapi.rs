@@ -71,6 +71,28 @@ async fn every_example_of_a_signing_request_is_signed() {
 }
 
 #[tokio::test]
+async fn every_example_of_a_pre_request_is_answered_as_documented() {
+    let signer = signer().await;
+    let contract = contract();
+    let path = "/midslot/v1/selection-proofs";
+    for (name, status) in [("PreRequestWait", 200), ("PreRequestBackground", 202)] {
+        let body = &contract["components"]["examples"][name]["value"];
+        assert!(body.is_object(), "{name}");
+        let answer = signer
+            .client
+            .send(Method::POST, path, &[("accept", "application/json")], body.to_string())
+            .await
+            .unwrap();
+        assert_eq!(answer.status.as_u16(), status, "{name}: {}", answer.text());
+        let documented = &contract["paths"][path]["post"]["responses"][status.to_string()];
+        let schema = &documented["content"]["application/json"]["schema"]["properties"];
+        let found: Vec<_> = answer.json().as_object().unwrap().keys().cloned().collect();
+        let expected: Vec<_> = schema.as_object().expect("properties").keys().cloned().collect();
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn audit_entries_have_exactly_the_documented_members() {
     let signer = signer().await;
     let request = midslot_tests::requests::attestation(5, 6, 1);
@@ -86,4 +108,6 @@ async fn audit_entries_have_exactly_the_documented_members() {
     found.sort();
     assert_eq!(found, documented);
     assert!(answer.as_object().unwrap().contains_key("next"));
+    let id = answer["entries"][0]["id"].as_str().expect("text");
+    assert!(id.parse::<i64>().is_ok(), "{id}");
 }

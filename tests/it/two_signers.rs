@@ -34,10 +34,7 @@ const OK: StatusCode = StatusCode::OK;
 const REFUSED: StatusCode = StatusCode::PRECONDITION_FAILED;
 
 fn options(database: &TestDatabase) -> SignerOptions {
-    SignerOptions::with_interop_keys(KEYS)
-        .eth2(format!("--slashing-protection-db-url={}", database.jdbc_url()))
-        .eth2(format!("--slashing-protection-db-username={}", database.role()))
-        .eth2(format!("--slashing-protection-db-password={}", database.password()))
+    SignerOptions::with_interop_keys(KEYS).on_postgres(database)
 }
 
 /// Where each signer is reached now; a signer that starts again has another port.

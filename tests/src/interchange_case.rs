@@ -105,8 +105,15 @@ impl Case {
     /// # Errors
     /// When it can't be run at all.
     pub async fn run(&self) -> Result<Outcome> {
-        let mut options =
-            SignerOptions::empty().eth2(format!("--network={}", fixtures::network_option(NETWORK)));
+        self.run_with(SignerOptions::empty()).await
+    }
+
+    /// The same with options that say where the database is. It must be empty.
+    ///
+    /// # Errors
+    /// When it can't be run at all.
+    pub async fn run_with(&self, options: SignerOptions) -> Result<Outcome> {
+        let mut options = options.eth2(format!("--network={}", fixtures::network_option(NETWORK)));
         let mut translation = Translation::new(&self.genesis_validators_root)?;
         let steps: Vec<Value> = self
             .steps

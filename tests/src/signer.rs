@@ -16,7 +16,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{HttpClient, binary::signer_binary, key_files};
+use crate::{HttpClient, binary::signer_binary, key_files, postgres::TestDatabase};
 
 /// How long a start may take before it counts as stuck. Other tests run beside it.
 const START_PATIENCE: Duration = Duration::from_mins(1);
@@ -77,6 +77,15 @@ impl SignerOptions {
     pub fn eth2(mut self, option: impl Into<String>) -> Self {
         self.eth2.push(option.into());
         self
+    }
+
+    /// Keeps slashing protection in this database. The password is not on the command line.
+    #[must_use]
+    pub fn on_postgres(mut self, database: &TestDatabase) -> Self {
+        let password = database.password().to_owned();
+        self.environment.push(("WEB3SIGNER_ETH2_SLASHING_PROTECTION_DB_PASSWORD".into(), password));
+        self.eth2(format!("--slashing-protection-db-url={}", database.jdbc_url()))
+            .eth2(format!("--slashing-protection-db-username={}", database.role()))
     }
 
     /// Adds a root option.

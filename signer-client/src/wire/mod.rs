@@ -13,6 +13,7 @@ pub mod gloas;
 pub mod primitives;
 pub mod request;
 pub mod response;
+pub mod selection;
 #[cfg(feature = "ssz")]
 mod ssz;
 
@@ -38,3 +39,7 @@ pub use primitives::{
 };
 pub use request::{SignPayload, SignRequest, Versioned};
 pub use response::SignResponse;
+pub use selection::{
+    BatchSignRequest, KeyError, KeyResult, SelectionProofsAnswer, SelectionProofsRequest, SlotKeys,
+    SlotProofs,
+};

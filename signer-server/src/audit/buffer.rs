@@ -23,6 +23,9 @@ pub const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
 /// milliseconds.
 pub(crate) const WRITE_BATCH: usize = 1_024;
 
+/// Rows of one write while few wait: a millisecond or two.
+pub(crate) const SMALL_WRITE: usize = 128;
+
 /// Rows that each held-back class may have in the buffer: about 300 bytes each.
 const ROOM_PER_CLASS: usize = 16_384;
 
@@ -239,10 +242,12 @@ impl Buffer {
         }
     }
 
-    /// Takes the oldest rows, at most [`WRITE_BATCH`].
+    /// Takes the oldest rows: as few as keep up with what comes in, because a block may be waiting
+    /// while they are written; at most [`WRITE_BATCH`].
     pub(crate) fn take(&self) -> Vec<Row> {
         let mut rows = self.rows.lock();
-        let count = rows.waiting.len().min(WRITE_BATCH);
+        let waiting = rows.waiting.len();
+        let count = (waiting / 64).clamp(SMALL_WRITE, WRITE_BATCH).min(waiting);
         let taken: Vec<Row> = rows.waiting.drain(..count).collect();
         rows.urgent -= taken.iter().filter(|row| row.when_durable.is_some()).count();
         self.show_waiting(&rows);

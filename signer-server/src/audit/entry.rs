@@ -91,6 +91,7 @@ impl Client {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
     /// Ascends in the order in which requests arrived; also the cursor for reading.
+    #[serde(serialize_with = "super::id_text::serialize")]
     pub id: i64,
     /// Microseconds since 1970-01-01 UTC; in JSON as RFC 3339 text.
     #[serde(rename = "time", serialize_with = "as_rfc3339")]

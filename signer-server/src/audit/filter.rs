@@ -81,7 +81,7 @@ pub struct Page {
     pub entries: Vec<Entry>,
     /// Cursor for the next page; absent when there is nothing older. A page may have fewer rows
     /// than were asked for, or none, although older ones follow.
-    #[serde(rename = "next")]
+    #[serde(rename = "next", serialize_with = "super::id_text::optional::serialize")]
     pub next_before_id: Option<i64>,
 }
 

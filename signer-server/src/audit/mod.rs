@@ -25,13 +25,14 @@
 mod buffer;
 mod entry;
 mod filter;
+pub(crate) mod id_text;
 mod ids;
 mod options;
 mod query;
 mod retention;
 mod ticket;
 
-pub(crate) use buffer::{Buffer, Row, WRITE_BATCH};
+pub(crate) use buffer::{Buffer, Row, SMALL_WRITE, WRITE_BATCH};
 pub use buffer::{FLUSH_INTERVAL, Room, Writer};
 pub use entry::{Client, Entry, Outcome, UNCONFIRMED};
 pub use filter::{Filter, MAX_PAGE, Page};

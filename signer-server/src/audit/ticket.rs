@@ -105,6 +105,14 @@ impl Ticket {
         self.room = room.0.as_mut().and_then(|permit| permit.split(1));
     }
 
+    /// Notes in words what the outcome and the times of a good end do not say. A reason that is
+    /// given at the end takes its place.
+    pub fn note(&mut self, reason: &'static str) {
+        if let Some(entry) = &mut self.entry {
+            entry.reason = Some(reason.to_owned());
+        }
+    }
+
     /// How long the request waited for a signing thread.
     pub fn waited_in_queue(&mut self, duration: Duration) {
         if let Some(entry) = &mut self.entry {
@@ -201,7 +209,7 @@ impl Ticket {
     fn end(&mut self, outcome: Outcome, reason: Option<String>) {
         if let Some(mut entry) = self.entry.take() {
             entry.outcome = outcome;
-            entry.reason = reason;
+            entry.reason = reason.or_else(|| entry.reason.take());
             self.buffer.push(entry, self.room.take(), None);
         }
     }

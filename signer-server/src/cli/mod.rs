@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod export;
 pub mod import;
+pub mod migrate;
 pub mod watermark_repair;
 
 use std::{
@@ -20,8 +21,8 @@ use crate::{
     config::Config,
     duty::NetworkError,
     slashing::{
-        Administration, AdministrationOptions, ExportError, FileError, ImportError, OpenError,
-        RecordsError, StoreError,
+        Administration, AdministrationOptions, ExportError, FileError, ImportError, MoveError,
+        OpenError, RecordsError, StoreError,
     },
 };
 
@@ -71,6 +72,9 @@ pub enum CommandError {
     /// The records could not be changed.
     #[error(transparent)]
     Records(#[from] RecordsError),
+    /// The move stopped, or was refused. Its text says what to do.
+    #[error(transparent)]
+    Move(#[from] MoveError),
     /// The database could not be closed in order. What was said to be done is done.
     #[error("what was said is done, but the database was not closed in order: {0}")]
     Close(#[source] StoreError),
@@ -95,6 +99,7 @@ async fn open(config: &Config, create: bool) -> Result<Administration, CommandEr
     marker_directories.retain(|folder| folder != Path::new("./"));
     let options = AdministrationOptions {
         database: config.slashing.database.clone().ok_or(CommandError::NoDatabase)?,
+        postgres: config.slashing.postgres.clone(),
         marker_directories,
         accept_new_database: config.slashing.accept_new_database,
         create,

@@ -97,12 +97,23 @@ pub(super) fn command() -> clap::Command {
     let import = leaf(Scope::Import, "Add the slashing protection records of a file");
     let repair = leaf(Scope::WatermarkRepair, "Set or remove slashing protection watermarks");
     let eth2 = branch("eth2", Scope::Eth2, "Sign Ethereum consensus duties with BLS keys")
-        .subcommands([export, import, repair]);
+        .subcommands([export, import, repair, migrate()]);
     branch(BINARY, Scope::Root, "Midslot: a Web3Signer-compatible remote signer for validators")
         .bin_name(BINARY)
         .version(version())
         .propagate_version(true)
         .subcommands([eth2, leaf(Scope::Audit, "Show who asked which key to sign what")])
+        .subcommand_required(true)
+}
+
+fn migrate() -> clap::Command {
+    let name = Scope::Migrate.command_path().last().copied().unwrap_or(BINARY);
+    branch(name, Scope::Migrate, "Move all slashing protection records to another database")
+        .subcommands([
+            leaf(Scope::FromWeb3Signer, "Move in from Web3Signer's database, or back"),
+            leaf(Scope::SqliteToPostgres, "Move from a SQLite file to a PostgreSQL database"),
+            leaf(Scope::PostgresToSqlite, "Move from a PostgreSQL database to a SQLite file"),
+        ])
         .subcommand_required(true)
 }
 

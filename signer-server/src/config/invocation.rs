@@ -6,7 +6,7 @@ use signer_client::wire::{Epoch, PublicKey, Slot};
 
 use super::{
     AuditConfig, AuditQuery, HttpConfig, KeysConfig, LimitsConfig, LoggingConfig, MetricsConfig,
-    NetworkConfig, SchedulerConfig, SlashingConfig,
+    Migration, NetworkConfig, ProofsConfig, SchedulerConfig, SlashingConfig,
     command_line::{self, parameter_exit},
     environment,
     error::ParameterError,
@@ -56,6 +56,8 @@ pub enum Command {
     },
     /// `eth2 watermark-repair`: change slashing protection watermarks.
     WatermarkRepair(WatermarkRepair),
+    /// `eth2 migrate`: move all slashing protection records to another database.
+    Migrate(Migration),
     /// `audit`: show the audit trail.
     Audit(Box<AuditQuery>),
 }
@@ -106,6 +108,8 @@ pub struct Config {
     pub scheduler: SchedulerConfig,
     /// The limits of a request.
     pub limits: LimitsConfig,
+    /// Selection proofs that are kept.
+    pub proofs: ProofsConfig,
 }
 
 impl Config {
@@ -177,6 +181,7 @@ fn invocation(
         audit: AuditConfig::from_values(&values)?,
         scheduler: SchedulerConfig::from_values(&values)?,
         limits: LimitsConfig::from_values(&values)?,
+        proofs: ProofsConfig::from_values(&values)?,
     };
     if command == Command::Sign {
         config.network.check(&values)?;
@@ -190,7 +195,10 @@ fn need(command: &Command) -> DatabaseNeed {
     match command {
         Command::Sign => DatabaseNeed::IfEnabled,
         Command::Audit(query) if query.url.is_some() => DatabaseNeed::Never,
-        Command::Audit(_)
+        // It names both of its databases.
+        Command::Migrate(Migration::Relocate { .. }) => DatabaseNeed::Never,
+        Command::Migrate(Migration::Web3Signer { .. })
+        | Command::Audit(_)
         | Command::Export { .. }
         | Command::Import { .. }
         | Command::WatermarkRepair(_) => DatabaseNeed::Always,
@@ -210,6 +218,11 @@ fn command(scope: Scope, values: &Values) -> Result<Command, ParameterError> {
             allow_partial: values.boolean(&ALLOW_PARTIAL)?,
         },
         Scope::WatermarkRepair => Command::WatermarkRepair(watermark_repair(values)?),
+        // Nor at `migrate`.
+        Scope::Migrate
+        | Scope::FromWeb3Signer
+        | Scope::SqliteToPostgres
+        | Scope::PostgresToSqlite => Command::Migrate(Migration::from_values(scope, values)?),
         Scope::Audit => Command::Audit(Box::new(AuditQuery::from_values(values)?)),
     })
 }

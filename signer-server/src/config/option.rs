@@ -16,13 +16,31 @@ pub(super) enum Scope {
     Import,
     /// After `eth2 watermark-repair`.
     WatermarkRepair,
+    /// After `eth2 migrate`, which does nothing alone.
+    Migrate,
+    /// After `eth2 migrate from-web3signer`.
+    FromWeb3Signer,
+    /// After `eth2 migrate sqlite-to-postgres`.
+    SqliteToPostgres,
+    /// After `eth2 migrate postgres-to-sqlite`.
+    PostgresToSqlite,
     /// After `audit`.
     Audit,
 }
 
 impl Scope {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Root, Self::Eth2, Self::Export, Self::Import, Self::WatermarkRepair, Self::Audit];
+    pub(super) const ALL: [Self; 10] = [
+        Self::Root,
+        Self::Eth2,
+        Self::Export,
+        Self::Import,
+        Self::WatermarkRepair,
+        Self::Migrate,
+        Self::FromWeb3Signer,
+        Self::SqliteToPostgres,
+        Self::PostgresToSqlite,
+        Self::Audit,
+    ];
 
     /// The commands that lead here, outermost first.
     pub(super) const fn command_path(self) -> &'static [&'static str] {
@@ -32,6 +50,10 @@ impl Scope {
             Self::Export => &["eth2", "export"],
             Self::Import => &["eth2", "import"],
             Self::WatermarkRepair => &["eth2", "watermark-repair"],
+            Self::Migrate => &["eth2", "migrate"],
+            Self::FromWeb3Signer => &["eth2", "migrate", "from-web3signer"],
+            Self::SqliteToPostgres => &["eth2", "migrate", "sqlite-to-postgres"],
+            Self::PostgresToSqlite => &["eth2", "migrate", "postgres-to-sqlite"],
             Self::Audit => &["audit"],
         }
     }

@@ -21,9 +21,9 @@
 //!
 //! The signing root that a client sends never chooses a fork, with the one exception of exits.
 
-use signer_client::wire::{Epoch, Fork, ForkInfo};
+use signer_client::wire::{Epoch, Fork, ForkInfo, Slot};
 
-use super::{DutyError, Network, error::ForkSource};
+use super::{DutyError, DutyType, Network, error::ForkSource};
 
 /// A fork with what says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,4 +69,20 @@ impl ObjectFork {
             _ => Ok(()),
         }
     }
+}
+
+/// Refuses a sync committee duty before Altair: neither `fork_info` nor the schedule says that the
+/// slot's fork has sync committees.
+pub(super) fn check_since_altair(
+    network: &Network,
+    fork_info: &ForkInfo,
+    slot: Slot,
+    duty_type: DutyType,
+) -> Result<(), DutyError> {
+    let epoch = network.epoch_of(slot);
+    let ObjectFork { fork, decided_by } = ObjectFork::decide(network, fork_info, epoch, None);
+    if fork < Fork::Altair && network.fork_at_epoch(epoch) < Fork::Altair {
+        return Err(DutyError::WrongFork { duty_type, fork, decided_by });
+    }
+    Ok(())
 }

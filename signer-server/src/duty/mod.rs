@@ -15,12 +15,14 @@ mod json;
 mod kinds;
 mod network;
 mod request;
+mod selection;
 #[cfg(test)]
 mod tests;
 
 pub use duty_type::DutyType;
 pub use error::{DutyError, DutyFailure, ForkSource, GenericError};
 pub use network::{FAR_FUTURE_EPOCH, Network, NetworkClock, NetworkError, Preset, ScheduledFork};
+pub use selection::selection_proof;
 pub use signer_client::wire::Fork;
 use signer_client::wire::{Epoch, Root, Slot};
 

@@ -4,6 +4,8 @@ use http::{HeaderMap, header::ACCEPT};
 
 /// `application/json` as Web3Signer writes it.
 pub(super) const JSON: &str = "application/json; charset=utf-8";
+/// JSON values, one a line.
+pub(super) const JSON_LINES: &str = "application/x-ndjson";
 /// `text/plain` as Web3Signer writes it.
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -30,6 +32,11 @@ impl<'a> Accepted<'a> {
 /// that send no `Accept` (Teku, Prysm) get text.
 pub(super) fn wants_json(headers: &HeaderMap) -> bool {
     Accepted::of(headers).names(&["application/json", "*/*"])
+}
+
+/// Whether an endpoint that has a stream of JSON lines answers with it: any element names it.
+pub(super) fn wants_json_lines(headers: &HeaderMap) -> bool {
+    Accepted::of(headers).names(&[JSON_LINES])
 }
 
 /// Whether an endpoint that only has JSON may answer.
@@ -67,6 +74,12 @@ mod tests {
             !wants_json(&headers(&["text/plain", "application/json"])),
             "only the first header"
         );
+    }
+
+    #[test]
+    fn json_lines_are_asked_for_by_name() {
+        assert!(wants_json_lines(&headers(&["application/json, Application/X-NDJSON;q=1"])));
+        assert!(!wants_json_lines(&headers(&["*/*"])) && !wants_json_lines(&headers(&[])));
     }
 
     #[test]

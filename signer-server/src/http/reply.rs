@@ -49,6 +49,16 @@ impl Refused {
         self.when_to_retry(explain(self.status(), headers, message))
     }
 
+    /// The same on an endpoint of our own, where overload is a 503 as HTTP has it: who calls it reads
+    /// statuses.
+    pub(super) fn reply_own(self, headers: &HeaderMap, message: &str) -> Response {
+        let status = match self {
+            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            other => other.status(),
+        };
+        self.when_to_retry(explain(status, headers, message))
+    }
+
     /// Adds to an answer when the client may come back, if that may help.
     pub(super) fn when_to_retry(self, mut response: Response) -> Response {
         if self == Self::Overloaded {
@@ -151,6 +161,10 @@ mod tests {
                 response.headers().contains_key(RETRY_AFTER),
                 refused == Refused::Overloaded
             );
+            let own = refused.reply_own(&HeaderMap::new(), "why");
+            let own_status = if refused == Refused::Overloaded { 503 } else { status };
+            assert_eq!(own.status(), own_status);
+            assert_eq!(own.headers().contains_key(RETRY_AFTER), own_status == 503);
         }
     }
 }

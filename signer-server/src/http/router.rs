@@ -88,6 +88,7 @@ impl SigningPort {
         let mut router = Router::new()
             .route("/api/v1/eth2/sign/{identifier}", post(routes::sign::post))
             .route("/api/v1/eth2/sign", post(routes::sign_batch::post))
+            .route("/midslot/v1/selection-proofs", post(routes::selection_proofs::post))
             .route("/api/v1/eth2/publicKeys", get(routes::public_keys::get))
             .route("/upcheck", get(routes::upcheck::get))
             .route("/healthcheck", get(routes::healthcheck::get))

@@ -5,7 +5,11 @@
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, time::Duration};
 
-use axum::{Router, body::Body};
+use axum::{
+    Router,
+    body::{Body, HttpBody},
+};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -105,8 +109,16 @@ pub(super) async fn serve(
                 let mut request = normalise_path(request.map(Body::new));
                 request.extensions_mut().insert(Peer { address: peer });
                 let response: Result<_, Infallible> = router.oneshot(request).await;
-                drop(running);
-                response
+                response.map(|response| match response.size_hint().exact() {
+                    Some(_) => response,
+                    // A stream is work until its end.
+                    None => response.map(|body| {
+                        Body::new(body.map_frame(move |frame| {
+                            let _running = &running;
+                            frame
+                        }))
+                    }),
+                })
             }
         })
     };

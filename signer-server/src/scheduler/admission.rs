@@ -110,6 +110,13 @@ impl Admission {
         Batch { size, results }
     }
 
+    /// Queues `work` that nobody waits for: it is done unless its deadline passes before, and then
+    /// dropped.
+    pub fn run_detached<F: FnOnce() + Send + 'static>(mut self, work: F) {
+        let job: Box<dyn Work> = Box::new(Job { work, reply: Unread, since: Instant::now() });
+        self.push(std::iter::once(job));
+    }
+
     fn push(&mut self, jobs: impl ExactSizeIterator<Item = Box<dyn Work>>) {
         self.room -= jobs.len();
         self.shared.push(self.class, self.deadline, jobs);
@@ -161,6 +168,17 @@ impl<T: Send> Reply<T> for (usize, mpsc::UnboundedSender<(usize, Outcome<T>)>) {
     fn send(self, outcome: Outcome<T>) {
         drop(self.1.send((self.0, outcome)));
     }
+}
+
+/// The result concerns only the work itself.
+struct Unread;
+
+impl Reply<()> for Unread {
+    fn is_closed(&self) -> bool {
+        false
+    }
+
+    fn send(self, _: Outcome<()>) {}
 }
 
 struct Job<F, R> {

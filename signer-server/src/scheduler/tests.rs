@@ -100,6 +100,21 @@ async fn a_job_past_its_deadline_is_not_run_and_its_requester_is_told() {
 }
 
 #[tokio::test]
+async fn a_detached_job_runs_though_nobody_waits_and_is_dropped_when_it_is_late() {
+    let (scheduler, release, _first) = busy_pool([8; 5]);
+    let (ran, runs) = mpsc::channel();
+    let late = ran.clone();
+    let deadline = Instant::now() + Duration::from_millis(20);
+    let admission = scheduler.admit(Class::SelectionProof, 1, deadline).unwrap();
+    admission.run_detached(move || late.send("late").unwrap());
+    admit(&scheduler, Class::Background).unwrap().run_detached(move || ran.send("ran").unwrap());
+    std::thread::sleep(Duration::from_millis(30));
+    release.send(()).unwrap();
+    // Ends when both senders are gone.
+    assert_eq!(runs.into_iter().collect::<Vec<_>>(), ["ran"]);
+}
+
+#[tokio::test]
 async fn a_deadline_that_the_waiting_jobs_leave_no_time_for_is_refused_at_once() {
     let (scheduler, release, _first) = busy_pool([100_000; 5]);
     let bulk = scheduler.admit(Class::SelectionProof, 10_000, soon()).unwrap();

@@ -4,24 +4,32 @@
 //! own, so a block that arrives in the middle waits for one of them only; and slashable duties
 //! reach slashing protection together, which records them in a few transactions.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use signer_client::wire::{PublicKey, Signature};
-use tokio::task::block_in_place;
+use tokio::task::{block_in_place, yield_now};
 use tracing::Instrument;
 
 use super::{Arrival, LONG_BODY_BYTES, SignError, Signed, SigningService, Timings, spans};
 use crate::{
-    audit::{Client, Outcome, Ticket},
+    audit::{Client, Outcome, Room, Ticket},
     bls::Sealed,
     duty::{Duty, DutyType, Protection},
     keys::parse_identifier,
     scheduler::{Completed, Lost, Overloaded},
+    selection::{ProofId, ProofOrigin},
     telemetry::metrics::RequestTimer,
 };
+
+/// Keys that are dealt with before the other requests of the thread get their turn.
+pub(super) const KEYS_AT_ONCE: usize = 256;
 
 /// The body of a batch request.
 #[derive(Deserialize)]
@@ -89,11 +97,11 @@ pub struct BatchItem {
 }
 
 /// A key of the batch with its audit row.
-struct Part {
-    identifier: String,
-    public_key: PublicKey,
-    ticket: Ticket,
-    timer: RequestTimer,
+pub(super) struct Part {
+    pub(super) identifier: String,
+    pub(super) public_key: PublicKey,
+    pub(super) ticket: Ticket,
+    pub(super) timer: RequestTimer,
 }
 
 /// Whether the object is the same for every validator that signs it.
@@ -202,6 +210,24 @@ impl SigningService {
         Ok((duty, keys))
     }
 
+    /// Opens the row of one key.
+    pub(super) fn part(
+        &self,
+        client: &Client,
+        duty: &Duty,
+        (identifier, public_key): (String, PublicKey),
+        arrived: Instant,
+        room: &mut Room,
+    ) -> Part {
+        let mut ticket = self.audit.begin(client.clone(), &identifier);
+        ticket.take_room(room);
+        ticket.name_key(&public_key);
+        ticket.describe(duty);
+        let mut timer = RequestTimer::start(Arc::clone(&self.metrics), arrived);
+        timer.name_type(Some(duty.duty_type));
+        Part { identifier, public_key, ticket, timer }
+    }
+
     async fn sign_all(
         &self,
         client: Client,
@@ -214,18 +240,21 @@ impl SigningService {
         spans::count_keys(keys.len());
         let class = duty.duty_type.class();
         let mut room = self.audit.wait_for_room(class, keys.len()).await;
-        let mut parts: Vec<_> = keys
-            .into_iter()
-            .map(|(identifier, public_key)| {
-                let mut ticket = self.audit.begin(client.clone(), &identifier);
-                ticket.take_room(&mut room);
-                ticket.name_key(&public_key);
-                ticket.describe(duty);
-                let mut timer = self.timer(arrival);
-                timer.name_type(Some(duty.duty_type));
-                Part { identifier, public_key, ticket, timer }
-            })
-            .collect();
+        if keys.first().is_some_and(|(_, key)| ProofId::of(*key, duty).is_some()) {
+            let times = (arrival.at, arrival.at + self.lifetime(duty, arrival.limit));
+            let origin = ProofOrigin::Request;
+            let begun = self.begin_proofs(&client, duty, keys, times, &mut room, origin).await?;
+            let (items, times) = self.finish_proofs(begun).await;
+            timings.include(times);
+            return Ok(items);
+        }
+        let mut parts = Vec::with_capacity(keys.len());
+        for named in keys {
+            parts.push(self.part(&client, duty, named, arrival.at, &mut room));
+            if parts.len() % KEYS_AT_ONCE == 0 {
+                yield_now().await;
+            }
+        }
 
         let held: Vec<_> = parts.iter().map(|part| self.registry.get(&part.public_key)).collect();
         let count = held.iter().flatten().count();
@@ -263,7 +292,8 @@ impl SigningService {
         .await;
         let mut signatures = batch.finished().await.into_iter();
 
-        let items = parts.into_iter().zip(held).zip(verdicts).map(|((part, key), verdict)| {
+        let mut items = Vec::with_capacity(parts.len());
+        let mut ends = parts.into_iter().zip(held).zip(verdicts).map(|((part, key), verdict)| {
             let outcome = key.map_or(Err(Lost::Unfinished), |_| {
                 signatures.next().unwrap_or(Err(Lost::Unfinished))
             });
@@ -277,7 +307,14 @@ impl SigningService {
             timings.include(ticket.timings());
             async { BatchItem { identifier, result: Self::close(ticket, timer, result).await } }
         });
-        // All at once, so that rows which signatures wait for share their transactions.
-        Ok(join_all(items).await)
+        loop {
+            // Together, so that rows which signatures wait for share their transactions.
+            let some = join_all(ends.by_ref().take(KEYS_AT_ONCE)).await;
+            if some.is_empty() {
+                return Ok(items);
+            }
+            items.extend(some);
+            yield_now().await;
+        }
     }
 }

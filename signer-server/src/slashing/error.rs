@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use signer_client::wire::{PublicKey, Root};
 use uuid::Uuid;
 
-use super::{MarkerError, Refusal, StoreError};
+use super::{MarkerError, Refusal, RolledBack, StoreError};
 
 /// Option that confirms a new, empty database although keys were registered before.
 pub const CONFIRM_OPTION: &str = "--accept-new-slashing-protection-db";
@@ -107,6 +107,23 @@ pub enum OpenError {
         /// Transactions in the file.
         found: u64,
     },
+    /// The database server is not where it was, or not the one it was.
+    #[error(
+        "the slashing protection database {} is not as {} remembers it: {why}. Starting with it \
+         could sign what is slashable. Put the right one in place; or, after a planned fail-over \
+         to a synchronous standby or a move that took every record along, confirm it with \
+         {CONFIRM_OPTION}; or, if any record may be missing, start with {SAFE_START_OPTION}, which \
+         costs each key one duty",
+        database.display(), marker.display()
+    )]
+    ServerRolledBack {
+        /// The marker that remembers.
+        marker: PathBuf,
+        /// Address of the database.
+        database: PathBuf,
+        /// What has changed.
+        why: RolledBack,
+    },
     /// The folder of the database is on a network file system, where two machines could open it.
     #[error(
         "{} is on a network file system ({kind}), where SQLite can't keep another machine from \
@@ -133,12 +150,23 @@ pub enum OpenError {
     /// The database holds Web3Signer's tables, and none of ours.
     #[error(
         "{} is Web3Signer's database. Its records are not known here until they are brought over: \
-         give Midslot a database of its own (or a schema, by currentSchema in the URL) and import \
-         what Web3Signer exports", database.display()
+         give Midslot a database of its own (or a schema, by currentSchema in the URL) and run \
+         `eth2 migrate from-web3signer`", database.display()
     )]
     Web3SignerDatabase {
         /// Its address.
         database: PathBuf,
+    },
+    /// The records of this database were moved to another one.
+    #[error(
+        "the records of {} were moved to another database (identity {moved_to}): start the signer \
+         with that one. Nothing may be signed here until they are moved back", database.display()
+    )]
+    Moved {
+        /// The database that was opened.
+        database: PathBuf,
+        /// Identity of the one that has the records.
+        moved_to: Uuid,
     },
     /// The schema is older than this signer, and it may not change it.
     #[error(

@@ -22,12 +22,14 @@ mod batch;
 mod pruner;
 mod status;
 mod sweeper;
+mod upkeep;
 mod worker;
 
 use std::{ops::Range, sync::Arc};
 
 use signer_client::wire::{PublicKey, Slot};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::pruner::PruningSchedule;
 pub(super) use self::status::{HealthCheck, Status};
@@ -58,6 +60,8 @@ pub(super) struct Lane {
     blocks: usize,
     /// The worker for commands and audit rows.
     general: usize,
+    /// Ends the pruning beside the workers, at the latest when the lane is dropped.
+    pruning: Option<Arc<DropGuard>>,
 }
 
 /// The senders' end of one worker's queues. They live and die together, also those that nothing is
@@ -77,6 +81,8 @@ pub(super) struct Stores<S> {
     pub(super) attestations: Vec<S>,
     pub(super) blocks: S,
     pub(super) general: S,
+    /// Prunes, on no schedule of the others.
+    pub(super) pruning: S,
 }
 
 impl Queues {
@@ -92,7 +98,7 @@ impl Queues {
         let (blocks, waiting_blocks) = mpsc::channel(capacity);
         let (commands, waiting_commands) = mpsc::channel(16);
         let status = Arc::new(Status::new(store.high_watermark(), health_check));
-        status.set_batches(store.batches());
+        status.set_transactions(store.transactions());
         let worker = Worker::new(
             store,
             waiting_attestations,
@@ -118,7 +124,13 @@ impl Lane {
         pruning: Option<PruningSchedule>,
     ) -> Self {
         let worker = Queues::start(store, audit, capacity, health_check, pruning);
-        Self { workers: Arc::new([worker]), attestations: 0..1, blocks: 0, general: 0 }
+        Self {
+            workers: Arc::new([worker]),
+            attestations: 0..1,
+            blocks: 0,
+            general: 0,
+            pruning: None,
+        }
     }
 
     /// Starts one worker for each store. `capacity` bounds each of their queues.
@@ -129,16 +141,21 @@ impl Lane {
         health_check: HealthCheck,
         pruning: Option<PruningSchedule>,
     ) -> Self {
-        // Only one worker prunes and writes audit rows; the others look after a buffer that stays
-        // empty.
+        // Only one worker writes audit rows; the others look after a buffer that stays empty.
         let other =
             |store| Queues::start(store, Buffer::discarding(), capacity, health_check, None);
         let mut workers: Vec<_> = stores.attestations.into_iter().map(other).collect();
         let attestations = 0..workers.len();
         workers.push(other(stores.blocks));
-        workers.push(Queues::start(stores.general, audit, capacity, health_check, pruning));
+        workers.push(Queues::start(stores.general, audit, capacity, health_check, None));
         let (blocks, general) = (attestations.end, attestations.end + 1);
-        Self { workers: workers.into(), attestations, blocks, general }
+        let pruning = pruning.map(|schedule| {
+            let stop = CancellationToken::new();
+            let status = Arc::clone(&workers[general].status);
+            tokio::spawn(upkeep::prune(stores.pruning, schedule, status, stop.clone()));
+            Arc::new(stop.drop_guard())
+        });
+        Self { workers: workers.into(), attestations, blocks, general, pruning }
     }
 
     pub(super) fn status(&self) -> LaneStatus<'_> {
@@ -200,6 +217,9 @@ impl Lane {
     /// Answers what waits, writes the audit rows that are finished, and lets go of the database.
     /// A second call does nothing.
     pub(super) async fn close(&self) -> Result<(), StoreError> {
+        if let Some(pruning) = &self.pruning {
+            pruning.token().cancel();
+        }
         let mut closed = Ok(());
         let others = (0..self.workers.len()).filter(|worker| *worker != self.general);
         // The one with the audit rows last, so that it has those of all answers.
@@ -237,6 +257,11 @@ impl LaneStatus<'_> {
     pub(super) fn state(&self) -> ProtectionState {
         let states = self.lane.workers.iter().map(|worker| worker.status.state());
         states.max_by_key(|state| state.severity()).unwrap_or(ProtectionState::Running)
+    }
+
+    /// Those of all workers.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Status>> {
+        self.lane.workers.iter().map(|worker| &worker.status)
     }
 
     /// The status of the worker for commands, which also prunes and counts.

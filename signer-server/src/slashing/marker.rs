@@ -6,9 +6,12 @@
 //! stops the signer until the operator confirms. The path of the database does not matter: a data
 //! folder may move.
 //!
-//! The marker also says how many transactions with records the database had at least when it was
-//! written. A database with fewer is an older copy of itself, and stops the signer, too.
+//! The marker also says how many transactions the database had at least when it was written: those
+//! with records in a file, all of its server's on PostgreSQL. A database with fewer is an older copy
+//! of itself, and stops the signer, too; so does a server that is another one, or that was restored
+//! or failed over since, and one on which a signer has halted.
 
+mod identity;
 mod keeper;
 
 use std::{
@@ -21,7 +24,11 @@ use std::{
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-pub(super) use self::keeper::Keeper;
+use self::identity::{CLUSTER, TRANSACTIONS};
+pub(super) use self::{
+    identity::{History, Identity, Memory, Server},
+    keeper::{Keeper, Watched},
+};
 
 /// Name of the file in a key folder.
 pub const FILE_NAME: &str = ".midslot-slashing-protection";
@@ -29,21 +36,13 @@ pub const FILE_NAME: &str = ".midslot-slashing-protection";
 /// Name of the file beside the database: the last resort, because it vanishes with the volume.
 const FILE_NAME_BESIDE_DATABASE: &str = ".midslot-slashing-protection-keys-registered";
 
-/// The line that carries the identity begins with this.
-const CLUSTER: &str = "cluster: ";
-
-/// The line that carries the number of transactions begins with this.
-const BATCHES: &str = "batches: ";
-
 /// A marker that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Marker {
     /// The file.
     pub(super) path: PathBuf,
-    /// Identity of the database that registered keys.
-    pub(super) cluster: Uuid,
-    /// Transactions with records that it had at least; zero in a marker that does not tell.
-    pub(super) batches: u64,
+    /// What it says.
+    pub(super) memory: Memory,
 }
 
 /// Why markers could not be read or written.
@@ -58,8 +57,8 @@ pub enum MarkerError {
         source: io::Error,
     },
     /// The file does not hold a database's identity.
-    #[error("the marker {} is damaged: it has no line \"{CLUSTER}<uuid>\", or its line \"{BATCHES}\" has no \
-             number", path.display())]
+    #[error("the marker {} is damaged: it has no line \"{CLUSTER}<uuid>\", or its line \"{TRANSACTIONS}\" has no \
+             number, or its lines about a server are not whole", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -97,6 +96,11 @@ impl Places {
         Self { directories, database_directory: None, turn: Arc::default() }
     }
 
+    /// The same, and these folders in place of the others.
+    pub(super) fn with_directories(&self, directories: Vec<PathBuf>) -> Self {
+        Self { directories, ..self.clone() }
+    }
+
     fn beside_database(&self) -> Option<PathBuf> {
         Some(self.database_directory.as_ref()?.join(FILE_NAME_BESIDE_DATABASE))
     }
@@ -111,8 +115,8 @@ impl Places {
         let mut markers = Vec::new();
         for path in self.files() {
             match fs::read_to_string(&path) {
-                Ok(text) => match contents(&text) {
-                    Some((cluster, batches)) => markers.push(Marker { path, cluster, batches }),
+                Ok(text) => match identity::parse(&text) {
+                    Some(memory) => markers.push(Marker { path, memory }),
                     None => return Err(MarkerError::Damaged { path }),
                 },
                 Err(error) if is_absent(&error) => {}
@@ -123,18 +127,38 @@ impl Places {
     }
 
     /// Makes every writable key folder hold a marker of this database, which has so many durable
-    /// transactions with records. Durable when it returns.
+    /// transactions. Durable when it returns.
     pub(super) fn write(
         &self,
-        cluster: Uuid,
-        batches: u64,
+        identity: &Identity,
+        transactions: u64,
         database: &Path,
+    ) -> Result<(), MarkerError> {
+        self.write_with(identity, transactions, database, Halt::Keep)
+    }
+
+    /// The same for a database that an operator has confirmed.
+    pub(super) fn confirm(
+        &self,
+        identity: &Identity,
+        transactions: u64,
+        database: &Path,
+    ) -> Result<(), MarkerError> {
+        self.write_with(identity, transactions, database, Halt::Forget)
+    }
+
+    fn write_with(
+        &self,
+        identity: &Identity,
+        transactions: u64,
+        database: &Path,
+        halt: Halt<'_>,
     ) -> Result<(), MarkerError> {
         let _turn = self.turn.lock();
         let mut written = Vec::new();
         for directory in self.directories.iter().filter(|directory| directory.is_dir()) {
             let marker = directory.join(FILE_NAME);
-            match write_marker(&marker, cluster, batches, database) {
+            match write_marker(&marker, identity, transactions, database, halt) {
                 Ok(()) => written.push(directory),
                 Err(error) if marker.exists() => tracing::warn!(
                     marker = %marker.display(), %error,
@@ -159,7 +183,7 @@ impl Places {
         // A marker of an earlier database there would contradict the new ones.
         let beside_database = directory.join(FILE_NAME_BESIDE_DATABASE);
         if written.is_empty() || beside_database.exists() {
-            write_marker(&beside_database, cluster, batches, database)
+            write_marker(&beside_database, identity, transactions, database, halt)
                 .map_err(|source| MarkerError::Unwritable { path: beside_database, source })?;
         }
         if !self.is_any_apart(&written) {
@@ -173,12 +197,30 @@ impl Places {
     }
 
     /// Raises the number in those markers of this database that are there.
-    pub(super) fn advance(&self, cluster: Uuid, batches: u64, database: &Path) {
+    pub(super) fn advance(&self, identity: &Identity, transactions: u64, database: &Path) {
+        self.update(identity, transactions, database, Halt::Keep);
+    }
+
+    /// Notes in those markers of this database that are there that a signer has halted on it.
+    pub(super) fn note_halt(
+        &self,
+        identity: &Identity,
+        transactions: u64,
+        database: &Path,
+        why: &str,
+    ) {
+        self.update(identity, transactions, database, Halt::Note(why));
+    }
+
+    fn update(&self, identity: &Identity, transactions: u64, database: &Path, halt: Halt<'_>) {
         let _turn = self.turn.lock();
         for path in self.files() {
             let text = fs::read_to_string(&path).unwrap_or_default();
-            let is_ours = contents(&text).is_some_and(|(found, _)| found == cluster);
-            if is_ours && let Err(error) = write_marker(&path, cluster, batches, database) {
+            let is_ours = identity::parse(&text)
+                .is_some_and(|found| identity.is_remembered_by(&found.identity));
+            if is_ours
+                && let Err(error) = write_marker(&path, identity, transactions, database, halt)
+            {
                 tracing::debug!(marker = %path.display(), %error, "the marker stays as it is");
             }
         }
@@ -197,37 +239,53 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Identity and number of transactions. A number that is there must be one.
-fn contents(text: &str) -> Option<(Uuid, u64)> {
-    let value = |name| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    let cluster = value(CLUSTER)?.parse().ok()?;
-    let batches = value(BATCHES).map_or(Some(0), |number| number.parse().ok())?;
-    Some((cluster, batches))
+/// What a marker says of a signer that halted, from now on.
+#[derive(Clone, Copy, Debug)]
+enum Halt<'a> {
+    Keep,
+    Note(&'a str),
+    Forget,
 }
 
-/// Writes to a temporary file first, so that a crash leaves the old marker or the new one whole.
-/// The number of a database never goes down.
-fn write_marker(path: &Path, cluster: Uuid, batches: u64, database: &Path) -> io::Result<()> {
-    let is_known = |text: &str| {
-        contents(text).is_some_and(|(found, known)| found == cluster && known >= batches)
+/// Writes to a temporary file first, so that a crash leaves the old marker or the new one whole. Its
+/// name is this writer's alone, because signers of one server may share a key folder. The number of
+/// a database never goes down.
+fn write_marker(
+    path: &Path,
+    identity: &Identity,
+    transactions: u64,
+    database: &Path,
+    halt: Halt<'_>,
+) -> io::Result<()> {
+    let found = fs::read_to_string(path).ok().and_then(|text| identity::parse(&text));
+    let of_this_database = found.as_ref().filter(|found| found.identity == *identity);
+    let known = of_this_database.map_or(0, |found| found.transactions);
+    let memory = Memory {
+        identity: identity.clone(),
+        transactions: transactions.max(known),
+        halted: match halt {
+            Halt::Keep => of_this_database.and_then(|found| found.halted.clone()),
+            Halt::Note(why) => Some(why.to_owned()),
+            Halt::Forget => None,
+        },
     };
-    if fs::read_to_string(path).is_ok_and(|text| is_known(&text)) {
+    if found.as_ref() == Some(&memory) {
         return Ok(());
     }
-    let temporary = path.with_extension("new");
-    let mut file = File::create(&temporary)?;
-    write!(
-        file,
-        "Midslot has registered validator keys in the slashing protection database below.\n\
-         Keep this file: it stops the signer from starting with that database lost.\n\
-         {CLUSTER}{cluster}\n\
-         {BATCHES}{batches}\n\
-         database: {}\n",
-        database.display()
-    )?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
+    let temporary = path.with_extension(format!("{}.new", Uuid::new_v4().simple()));
+    let text = identity::render(&memory, database);
+    let written = write_durably(&temporary, &text).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        drop(fs::remove_file(&temporary));
+    }
+    written?;
     sync_directory_of(path)
+}
+
+fn write_durably(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = File::create_new(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 /// Makes the names in the folder of `path` durable.

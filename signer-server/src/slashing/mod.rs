@@ -18,6 +18,7 @@ mod far_future;
 pub(crate) mod interchange;
 mod lane;
 mod marker;
+mod migration;
 mod postgres_url;
 mod protection;
 mod refusal;
@@ -39,6 +40,9 @@ pub use interchange::{
 };
 pub use lane::PruningSchedule;
 pub use marker::{FILE_NAME as MARKER_FILE_NAME, MarkerError};
+pub use migration::{
+    Compared, Gap, Inspection, Lack, MoveError, MoveReport, Problem, Web3SignerError,
+};
 pub use postgres_url::{PostgresUrl, TlsMode};
 pub use protection::{OpenOptions, SlashingProtection};
 pub use refusal::{RecordedAttestation, RecordedBlock, Refusal};

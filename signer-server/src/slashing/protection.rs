@@ -14,10 +14,11 @@ use super::{
     ProtectionState, PruningSchedule, PruningTotals, RegisterError, SafeFloors, StoreError,
     Unavailable, far_future,
     lane::{HealthCheck, Lane, Stores},
-    marker::{self, Keeper, Places},
+    marker::{self, Keeper, Places, Watched},
     rules::VoteEpochs,
     store::{
         Decision, Request,
+        moves::Moves,
         postgres::{self, PostgresStore},
         sqlite::{self, SqliteStore},
     },
@@ -29,6 +30,11 @@ use crate::{
 
 /// Keys per transaction when registering: short enough not to hold up a signature for long.
 const REGISTER_CHUNK: usize = 2_048;
+
+/// How long a request waits for a database that nobody knows yet to be away: much longer than any
+/// commit takes, and short enough that the client (some give up after five seconds) hears the
+/// answer and may ask another signer within the slot.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(2_500);
 
 /// How to open slashing protection.
 #[derive(Clone, Debug)]
@@ -81,7 +87,7 @@ impl OpenOptions {
             instance: "signer".to_owned(),
             audit: AuditOptions::default(),
             queue_capacity: 16_384,
-            timeout: Duration::from_secs(4),
+            timeout: ANSWER_TIMEOUT,
             health_check_interval: Duration::from_secs(30),
             health_check_timeout: Duration::from_secs(3),
             safe_start: None,
@@ -166,10 +172,10 @@ impl SlashingProtection {
             return Ok(());
         }
         // First the marker: a crash in between leaves one too many, never one too few.
-        let Keeper { places, cluster, database: path } = database.keeper.clone();
-        let batches = database.lane.status().general().batches();
+        let Keeper { places, identity, database: path } = database.keeper.clone();
+        let transactions = database.lane.status().general().transactions();
         #[expect(clippy::disallowed_methods, reason = "once per reload, and one reload at a time")]
-        let written = spawn_blocking(move || places.write(cluster, batches, &path)).await;
+        let written = spawn_blocking(move || places.write(&identity, transactions, &path)).await;
         written.map_err(|_| Unavailable::Closed)??;
         for chunk in keys.chunks(REGISTER_CHUNK) {
             database.lane.register(chunk.to_vec()).await?;
@@ -270,8 +276,15 @@ impl SlashingProtection {
             Some(database) => {
                 let closed = database.lane.close().await;
                 if self.parts.enabled {
-                    let batches = database.lane.status().general().batches();
-                    database.keeper.clone().advance(batches).await;
+                    let status = database.lane.status();
+                    let transactions = status.general().transactions();
+                    let keeper = database.keeper.clone();
+                    match status.state() {
+                        ProtectionState::Halted { reason } => {
+                            keeper.note_halt(transactions, reason).await;
+                        }
+                        _ => keeper.advance(transactions).await,
+                    }
                 }
                 closed
             }
@@ -286,12 +299,28 @@ impl OpenOptions {
     }
 }
 
+impl OpenDatabase {
+    /// With markers that follow it, where it protects.
+    async fn watched(lane: Lane, keeper: Keeper, protects: bool) -> Self {
+        if protects {
+            let transactions = lane.status().general().transactions();
+            keeper.clone().advance(transactions).await;
+            let tasks = Watched {
+                general: Arc::downgrade(lane.status().general()),
+                all: lane.status().all().map(Arc::downgrade).collect(),
+            };
+            tokio::spawn(keeper.clone().keep(tasks, transactions));
+        }
+        Self { lane, keeper }
+    }
+}
+
 async fn open_sqlite(
     options: &OpenOptions,
     path: &Path,
 ) -> Result<(OpenDatabase, Arc<Buffer>), OpenError> {
     let places = Places::new(options.marker_directories.clone(), marker::directory_of(path));
-    let sqlite::Opened { store, next_audit_id } = SqliteStore::open(sqlite::OpenRequest {
+    let sqlite::Opened { mut store, next_audit_id } = SqliteStore::open(sqlite::OpenRequest {
         path,
         places: options.enabled.then_some(&places),
         network_root: options.network_genesis_validators_root,
@@ -299,19 +328,15 @@ async fn open_sqlite(
         safe_start: options.safe_start.filter(|_| options.enabled),
     })
     .await?;
+    refuse_departed(options, &mut store, path).await?;
     let audit =
         Buffer::open(&options.instance, Ids::counting_from(next_audit_id), options.audit.clone());
-    let cluster = store.cluster();
+    let identity = store.identity();
     let (capacity, health_check) = (options.queue_capacity, options.health_check());
     let pruning = options.pruning.filter(|_| options.enabled);
     let lane = Lane::start(store, Arc::clone(&audit), capacity, health_check, pruning);
-    let keeper = Keeper { places, cluster, database: path.to_owned() };
-    if options.enabled {
-        let batches = lane.status().general().batches();
-        keeper.clone().advance(batches).await;
-        tokio::spawn(keeper.clone().keep(Arc::downgrade(lane.status().general()), batches));
-    }
-    Ok((OpenDatabase { lane, keeper }, audit))
+    let keeper = Keeper { places, identity, database: path.to_owned() };
+    Ok((OpenDatabase::watched(lane, keeper, options.enabled).await, audit))
 }
 
 async fn open_postgres(
@@ -319,24 +344,43 @@ async fn open_postgres(
     url: &PostgresUrl,
 ) -> Result<(OpenDatabase, Arc<Buffer>), OpenError> {
     let places = Places::of_server(options.marker_directories.clone());
-    let opened = PostgresStore::open(postgres::OpenRequest {
+    let mut opened = PostgresStore::open(postgres::OpenRequest {
         url,
         options: &options.postgres,
         places: options.enabled.then_some(&places),
         network_root: options.network_genesis_validators_root,
         accept_new_database: options.accept_new_database,
+        create: true,
         safe_start: options.safe_start.filter(|_| options.enabled),
     })
     .await?;
+    let name = PathBuf::from(url.to_string());
+    refuse_departed(options, &mut opened.general, &name).await?;
     let audit =
         Buffer::open(&options.instance, Ids::from_clock(opened.instance), options.audit.clone());
     let (capacity, health_check) = (options.queue_capacity, options.health_check());
-    let postgres::Opened { attestations, blocks, general, cluster, .. } = opened;
-    let stores = Stores { attestations, blocks, general };
+    let postgres::Opened { attestations, blocks, general, pruning, identity, .. } = opened;
+    let stores = Stores { attestations, blocks, general, pruning };
     let pruning = options.pruning.filter(|_| options.enabled);
     let lane = Lane::start_divided(stores, Arc::clone(&audit), capacity, health_check, pruning);
-    let keeper = Keeper { places, cluster, database: PathBuf::from(url.to_string()) };
-    Ok((OpenDatabase { lane, keeper }, audit))
+    let keeper = Keeper { places, identity, database: name };
+    Ok((OpenDatabase::watched(lane, keeper, options.enabled).await, audit))
+}
+
+/// A database whose records were moved would refuse every duty: better to say so at once.
+async fn refuse_departed(
+    options: &OpenOptions,
+    store: &mut impl Moves,
+    database: &Path,
+) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Store { database: database.to_owned(), source };
+    match store.departure().await.map_err(failed)? {
+        Some(departure) if options.enabled => {
+            let (database, moved_to) = (database.to_owned(), departure.target);
+            Err(OpenError::Moved { database, moved_to })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn warn_disabled() {

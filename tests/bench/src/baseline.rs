@@ -6,6 +6,8 @@ use std::{net::SocketAddr, sync::Arc};
 use anyhow::{Context, Result};
 use axum::{Router, body::Bytes, routing::post};
 use http::StatusCode;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use signer_server::{
     bls::SecretKey,
     duty::{self, Network},
@@ -16,6 +18,10 @@ use signer_server::{
 pub(crate) async fn start() -> Result<SocketAddr> {
     let network = Arc::new(Network::by_name_or_file("mainnet")?);
     let key = Arc::new(SecretKey::from_bytes(&interop_secret_key(0))?);
+    let sign_batch = {
+        let (network, key) = (network.clone(), key.clone());
+        move |body: Bytes| sign_each(body, network.clone(), key.clone())
+    };
     let sign = move |body: Bytes| {
         let (network, key) = (network.clone(), key.clone());
         async move {
@@ -30,7 +36,9 @@ pub(crate) async fn start() -> Result<SocketAddr> {
                 .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
         }
     };
-    let router = Router::new().route("/api/v1/eth2/sign/{identifier}", post(sign));
+    let router = Router::new()
+        .route("/api/v1/eth2/sign/{identifier}", post(sign))
+        .route("/api/v1/eth2/sign", post(sign_batch));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr().context("the address of the baseline")?;
     // On threads of its own, as the signer is a process of its own.
@@ -46,4 +54,37 @@ pub(crate) async fn start() -> Result<SocketAddr> {
         }
     })?;
     Ok(address)
+}
+
+/// One blocking task for each key of a batch.
+async fn sign_each(
+    body: Bytes,
+    network: Arc<Network>,
+    key: Arc<SecretKey>,
+) -> Result<String, (StatusCode, String)> {
+    let refused = |error: String| (StatusCode::BAD_REQUEST, error);
+    let batch: Batch<'_> =
+        serde_json::from_slice(&body).map_err(|error| refused(error.to_string()))?;
+    let duty = duty::classify(batch.signing_request.get().as_bytes(), &network)
+        .map_err(|error| refused(error.to_string()))?;
+    let signing: Vec<_> = (0..batch.identifiers.len())
+        .map(|_| {
+            let key = key.clone();
+            #[expect(clippy::disallowed_methods, reason = "this is what is measured")]
+            let signature = tokio::task::spawn_blocking(move || key.sign(&duty.signing_root));
+            signature
+        })
+        .collect();
+    let mut signatures = Vec::with_capacity(signing.len());
+    for signature in signing {
+        signatures.push(signature.await.map_err(|error| refused(error.to_string()))?.to_string());
+    }
+    Ok(signatures.join("\n"))
+}
+
+#[derive(Deserialize)]
+struct Batch<'a> {
+    identifiers: Vec<String>,
+    #[serde(borrow)]
+    signing_request: &'a RawValue,
 }

@@ -4,32 +4,22 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, anyhow, ensure};
-use bytes::Bytes;
-use http::Request;
-use http_body_util::{BodyExt, Full};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use anyhow::{Result, anyhow};
 use midslot_tests::{SignerOptions, key_files, requests};
-use tokio::task::JoinSet;
+use serde_json::json;
 
 use crate::{
     TURNS, baseline,
     load::{self, Connection},
 };
 
-/// Selection proofs of one flood.
+/// Selection proofs that one batch request queues at once.
 const PROOFS: u64 = 5_000;
-/// HTTP/2 connections that carry the flood: signer and baseline take 200 requests at a time from
-/// each.
-const FLOOD_CONNECTIONS: u64 = 25;
 
 /// Sends blocks one after another to a signer and gives how long each took.
 struct Proposer {
@@ -53,35 +43,14 @@ impl Proposer {
     }
 }
 
-/// Sends distinct proofs all at once over a few HTTP/2 connections.
-fn flood(address: SocketAddr, turn: u64, answered: &Arc<AtomicUsize>) -> JoinSet<Result<()>> {
-    let mut proofs = JoinSet::new();
-    for _ in 0..FLOOD_CONNECTIONS {
-        let client: Client<HttpConnector, Full<Bytes>> =
-            Client::builder(TokioExecutor::new()).http2_only(true).build_http();
-        let first = requests::current_slot() + 100 + turn * PROOFS;
-        for number in 0..PROOFS / FLOOD_CONNECTIONS {
-            let (client, answered) = (client.clone(), answered.clone());
-            let body = requests::aggregation_slot(first + number).to_string();
-            let uri = format!("http://{address}/api/v1/eth2/sign/{}", key_files::public_key(0));
-            proofs.spawn(async move {
-                let request = Request::post(uri).body(Full::new(Bytes::from(body)))?;
-                let response = client.request(request).await?;
-                let status = response.status();
-                let body = response.into_body().collect().await?.to_bytes();
-                ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
-                answered.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            });
-        }
-    }
-    proofs
-}
-
-/// Latencies of blocks that are proposed while the flood is being answered. The proposer has a
-/// thread and a runtime of its own: the flood keeps those of its senders busy.
-async fn under_flood(address: SocketAddr, turn: u64) -> Result<Vec<Duration>> {
-    let answered = Arc::new(AtomicUsize::new(0));
+/// Latencies of blocks that are proposed while the proofs of one batch are being made. The proposer
+/// has a thread and a runtime of its own.
+async fn under_proofs(
+    address: SocketAddr,
+    turn: u64,
+    identifiers: &[String],
+) -> Result<Vec<Duration>> {
+    let answered = Arc::new(AtomicBool::new(false));
     let proposer = {
         let answered = answered.clone();
         std::thread::Builder::new().name("proposer".to_owned()).spawn(move || {
@@ -89,28 +58,33 @@ async fn under_flood(address: SocketAddr, turn: u64) -> Result<Vec<Duration>> {
             runtime.block_on(propose_until(address, turn, &answered))
         })?
     };
-    let mut proofs = flood(address, turn, &answered);
-    while let Some(proof) = proofs.join_next().await {
-        proof??;
-    }
-    proposer.join().map_err(|_| anyhow!("the proposer panicked"))?
+    let slot = requests::current_slot() + 100 + turn;
+    let body = json!({
+        "identifiers": identifiers,
+        "signing_request": requests::aggregation_slot(slot),
+    });
+    let request = load::request("/api/v1/eth2/sign", &body.to_string());
+    let mut connection = Connection::open(address).await?;
+    let sent = connection.send(&request).await.map(|_| ());
+    answered.store(true, Ordering::Relaxed);
+    let latencies = proposer.join().map_err(|_| anyhow!("the proposer panicked"))?;
+    sent?;
+    latencies
 }
 
-/// Proposes from the first answered proof until nearly all are answered.
+/// Proposes from just after the proofs were sent until they are answered.
 async fn propose_until(
     address: SocketAddr,
     turn: u64,
-    answered: &AtomicUsize,
+    answered: &AtomicBool,
 ) -> Result<Vec<Duration>> {
     let mut proposer = Proposer::new(address).await?;
     proposer.slot += turn * 10_000;
-    while answered.load(Ordering::Relaxed) == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    tokio::time::sleep(Duration::from_millis(40)).await;
     let mut latencies = Vec::new();
-    while answered.load(Ordering::Relaxed) < (PROOFS * 9 / 10) as usize {
+    while !answered.load(Ordering::Relaxed) {
         latencies.push(proposer.propose().await?);
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     Ok(latencies)
 }
@@ -145,12 +119,16 @@ fn report(name: &str, latencies: &mut [Duration]) {
 
 /// Blocks on the idle signer, on the flooded signer and on the flooded baseline.
 pub(crate) async fn compare() -> Result<()> {
-    let signer = SignerOptions::with_interop_keys(1).start().await?;
+    let signer = SignerOptions::with_interop_keys(PROOFS).start().await?;
     let baseline = baseline::start().await?;
+    let identifiers: Vec<_> = (0..PROOFS).map(key_files::public_key).collect();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for turn in 0..TURNS as u64 {
-        ours.extend(under_flood(signer.client.address(), turn).await?);
-        theirs.extend(under_flood(baseline, turn).await?);
+    // Ours are made sooner, so more turns give as many blocks.
+    for turn in 0..4 * TURNS as u64 {
+        ours.extend(under_proofs(signer.client.address(), turn, &identifiers).await?);
+        if turn % 4 == 0 {
+            theirs.extend(under_proofs(baseline, turn, &identifiers).await?);
+        }
     }
     // Last, because its slots are above those of the floods.
     let mut idle = idle(signer.client.address()).await?;

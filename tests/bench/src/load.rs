@@ -75,8 +75,8 @@ pub(crate) async fn send_all(
 pub(crate) async fn send_streams(address: SocketAddr, streams: Vec<Vec<Vec<u8>>>) -> Result<()> {
     let mut clients = JoinSet::new();
     for requests in streams {
+        let mut connection = Connection::open(address).await?;
         clients.spawn(async move {
-            let mut connection = Connection::open(address).await?;
             for request in requests {
                 connection.send(&request).await?;
             }

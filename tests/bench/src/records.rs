@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use midslot_tests::{SignerOptions, interchange_file};
+use midslot_tests::{SignerOptions, interchange_file, postgres::PostgresCluster};
 
 /// Keys in the file, and attestations of each: what a large operator keeps.
 const KEYS: u64 = 10_000;
@@ -14,10 +14,32 @@ const SAMPLE_INTERVAL: Duration = Duration::from_millis(20);
 
 pub(crate) async fn move_in_and_out() -> Result<()> {
     let options = SignerOptions::empty();
+    on_one_database("SQLite", &options).await?;
+    let database = options.data_folder().join("slashing-protection.sqlite");
+    println!("  database       {} MiB\n", std::fs::metadata(database)?.len() >> 20);
+    Ok(())
+}
+
+/// The same on PostgreSQL.
+pub(crate) async fn move_in_and_out_of_postgres() -> Result<()> {
+    let cluster = PostgresCluster::start_on_disk().await?;
+    let database = cluster.database().await?;
+    on_one_database("PostgreSQL", &SignerOptions::empty().on_postgres(&database)).await?;
+    let mut connection = database.connect().await?;
+    let bytes: i64 = sqlx::query_scalar("SELECT pg_database_size(current_database())")
+        .fetch_one(&mut connection)
+        .await?;
+    println!("  database       {} MiB\n", bytes >> 20);
+    Ok(())
+}
+
+async fn on_one_database(name: &str, options: &SignerOptions) -> Result<()> {
     let path = options.folder.path().join("records.json");
     interchange_file::write(&path, KEYS, EPOCHS)?;
     let file_mib = std::fs::metadata(&path)?.len() >> 20;
-    println!("records: {KEYS} keys with {EPOCHS} attestations each, a file of {file_mib} MiB");
+    println!(
+        "records on {name}: {KEYS} keys with {EPOCHS} attestations each, a file of {file_mib} MiB"
+    );
     let from = format!("--from={}", path.display());
     let to = format!("--to={}", options.folder.path().join("out.json").display());
     for (what, command) in [
@@ -25,11 +47,9 @@ pub(crate) async fn move_in_and_out() -> Result<()> {
         ("import again", ["import", &*from]),
         ("export", ["export", &*to]),
     ] {
-        let (time, peak_mib) = run(&options, &command).await?;
+        let (time, peak_mib) = run(options, &command).await?;
         println!("  {what:<14} {:6.1} s, at most {peak_mib} MiB resident", time.as_secs_f64());
     }
-    let database = options.data_folder().join("slashing-protection.sqlite");
-    println!("  database       {} MiB\n", std::fs::metadata(database)?.len() >> 20);
     Ok(())
 }
 

@@ -18,6 +18,8 @@ const KEYS: u64 = 1000;
 const CONNECTIONS: usize = 256;
 /// Bursts, or votes of each key, in one turn.
 const ROUNDS: u64 = 3;
+/// Votes of each key in one turn of the steady stream.
+const STEADY_ROUNDS: u64 = 10;
 
 fn report(name: &str, must_reach: f64, signer: Vec<f64>, raw: Vec<f64>) {
     let (signer, raw) = (median(signer), median(raw));
@@ -65,7 +67,7 @@ pub(crate) async fn burst() -> Result<()> {
     for turn in 0..TURNS as u64 {
         raw.push(raw_loop::signatures_per_second());
         let mut elapsed = 0.0;
-        for target in targets(turn) {
+        for target in targets(turn, ROUNDS) {
             let burst = (0..KEYS)
                 .map(|key| single(key, &requests::attestation(target - 1, target, 1)))
                 .collect();
@@ -90,7 +92,8 @@ pub(crate) async fn distinct() -> Result<()> {
             .map(|first| (first..KEYS).step_by(CONNECTIONS).collect())
             .collect();
         let streams = connections.iter().map(|keys| {
-            let votes = targets(turn).flat_map(|target| keys.iter().map(move |key| (*key, target)));
+            let votes = targets(turn, STEADY_ROUNDS)
+                .flat_map(|target| keys.iter().map(move |key| (*key, target)));
             votes
                 .map(|(key, target)| {
                     let mut vote = requests::attestation(target - 1, target, 1);
@@ -102,15 +105,15 @@ pub(crate) async fn distinct() -> Result<()> {
         let streams = streams.collect();
         let started = Instant::now();
         load::send_streams(signer.client.address(), streams).await?;
-        ours.push((ROUNDS * KEYS) as f64 / started.elapsed().as_secs_f64());
+        ours.push((STEADY_ROUNDS * KEYS) as f64 / started.elapsed().as_secs_f64());
     }
     report("single attestations, all different (SQLite)", 0.85, ours, raw);
     Ok(())
 }
 
 /// Target epochs of a turn.
-fn targets(turn: u64) -> impl Iterator<Item = u64> {
-    (0..ROUNDS).map(move |round| requests::EPOCH + turn * ROUNDS + round)
+fn targets(turn: u64, rounds: u64) -> impl Iterator<Item = u64> {
+    (0..rounds).map(move |round| requests::EPOCH + turn * rounds + round)
 }
 
 /// The request of one key for one duty.

@@ -34,9 +34,10 @@ async fn requests_dropped_at_any_time_leave_rows_that_match(place: &Place) {
         };
         let duty = attestation(vote.source, vote.target, vote.root);
         let protection = protection.clone();
+        let key = key(u32::try_from(vote.key).unwrap());
+        // Begun here: a task may be dropped before it has run at all.
+        let mut ticket = protection.audit().begin(Client::default(), &key.to_string());
         let task = tokio::spawn(async move {
-            let key = key(u32::try_from(vote.key).unwrap());
-            let mut ticket = protection.audit().begin(Client::default(), &key.to_string());
             let cleared = protection.clear(&key, &duty, &mut ticket).await;
             let outcome = match &cleared {
                 Ok(cleared) if cleared.is_repeat() => Outcome::Repeated,
@@ -47,8 +48,7 @@ async fn requests_dropped_at_any_time_leave_rows_that_match(place: &Place) {
             (vote, outcome)
         });
         if dice.roll(2) == 0 {
-            let (handle, patience) =
-                (task.abort_handle(), Duration::from_micros(dice.roll(20_000)));
+            let (handle, patience) = (task.abort_handle(), Duration::from_millis(dice.roll(6)));
             tokio::spawn(async move {
                 tokio::time::sleep(patience).await;
                 handle.abort();
@@ -75,7 +75,7 @@ async fn requests_dropped_at_any_time_leave_rows_that_match(place: &Place) {
             }
         }
     }
-    assert!(dropped > REQUESTS / 10 && released.len() > 20, "{dropped} dropped, {answers:?}");
+    assert!(dropped >= 10 && released.len() > 20, "{dropped} dropped, {answers:?}");
     assert_eq!(slashable_votes(&released), None);
 
     // No lock is left and no queue stands still: every key signs, and repeats what it signed.
@@ -97,7 +97,7 @@ async fn requests_dropped_at_any_time_leave_rows_that_match(place: &Place) {
     assert_eq!(of(Outcome::Repeated), answered(Outcome::Repeated) + repeats);
     assert_eq!(of(Outcome::Refused), answered(Outcome::Refused));
     assert_eq!(of(Outcome::Signed), answered(Outcome::Signed) + 1 + i64::from(KEYS));
-    assert_eq!(of(Outcome::Abandoned), i64::try_from(dropped).unwrap());
+    assert_eq!(of(Outcome::Abandoned), i64::from(dropped));
 
     // A record that nobody heard of may be there; one that somebody heard of must be.
     protection.close().await.unwrap();

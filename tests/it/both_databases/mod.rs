@@ -8,7 +8,7 @@ pub(crate) mod reference;
 use midslot_tests::postgres::TestDatabase;
 use signer_client::wire::{Epoch, PublicKey, Slot};
 use signer_server::slashing::{
-    Administration, AdministrationOptions, DatabaseUrl, LowWatermark, OpenOptions, Selection,
+    Administration, AdministrationOptions, LowWatermark, OpenOptions, PostgresOptions, Selection,
     SlashingProtection,
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -57,8 +57,8 @@ impl Place {
         SlashingProtection::open(self.options()).await.unwrap()
     }
 
-    /// Closes the protection, changes a key and opens it again. On PostgreSQL the change comes
-    /// from somewhere else and nothing is closed.
+    /// Closes the protection, changes a key and opens it again. On PostgreSQL the change is made
+    /// beside the signer and nothing is closed.
     pub(crate) async fn change(
         &self,
         protection: SlashingProtection,
@@ -66,17 +66,38 @@ impl Place {
         change: Change,
     ) -> SlashingProtection {
         match self {
-            Self::Sqlite(folder) => {
+            Self::Sqlite(_) => {
                 protection.close().await.unwrap();
-                let path = folder.path().join("slashing.sqlite");
-                change_sqlite(DatabaseUrl::Sqlite(path), key, change).await;
+                self.administer(key, change).await;
                 self.open().await
             }
-            Self::Postgres(database) => {
-                change_postgres(database, key, change).await;
+            Self::Postgres(_) => {
+                self.administer(key, change).await;
                 protection
             }
         }
+    }
+
+    async fn administer(&self, key: PublicKey, change: Change) {
+        let mut administration = Administration::open(AdministrationOptions {
+            database: self.options().database,
+            postgres: PostgresOptions::default(),
+            marker_directories: Vec::new(),
+            accept_new_database: false,
+            create: false,
+        })
+        .await
+        .unwrap();
+        match change {
+            Change::Enabled(enabled) => {
+                administration.set_enabled(&[key], enabled).await.unwrap();
+            }
+            Change::Floors { epoch, slot } => {
+                let low = LowWatermark { epoch: Epoch(epoch), slot: Slot(slot) };
+                administration.raise_floors(Selection::Keys(&[key]), low).await.unwrap();
+            }
+        }
+        administration.close().await.unwrap();
     }
 
     /// The one number that a query gives. On SQLite only while no protection is open.
@@ -96,62 +117,6 @@ impl Place {
             }
         }
     }
-}
-
-async fn change_sqlite(database: DatabaseUrl, key: PublicKey, change: Change) {
-    let mut administration = Administration::open(AdministrationOptions {
-        database,
-        marker_directories: Vec::new(),
-        accept_new_database: false,
-        create: false,
-    })
-    .await
-    .unwrap();
-    match change {
-        Change::Enabled(enabled) => administration.set_enabled(&[key], enabled).await.unwrap(),
-        Change::Floors { epoch, slot } => {
-            let low = LowWatermark { epoch: Epoch(epoch), slot: Slot(slot) };
-            administration.raise_floors(Selection::Keys(&[key]), low).await.unwrap();
-        }
-    }
-    administration.close().await.unwrap();
-}
-
-/// What an administrator does by hand, beside signers that live.
-async fn change_postgres(database: &TestDatabase, key: PublicKey, change: Change) {
-    let mut connection = database.connect().await.unwrap();
-    let mut transaction = connection.begin().await.unwrap();
-    let statements: [&'static str; 2] = match change {
-        Change::Enabled(_) => [
-            "UPDATE att_state SET enabled = $2::bigint = 1 WHERE validator_id = \
-             (SELECT id FROM validator WHERE pubkey = $1)",
-            "UPDATE blk_state SET enabled = $2::bigint = 1 WHERE validator_id = \
-             (SELECT id FROM validator WHERE pubkey = $1)",
-        ],
-        Change::Floors { .. } => [
-            "UPDATE att_state SET floor_source = GREATEST(floor_source, $2), \
-             floor_target = GREATEST(floor_target, $2), max_source = GREATEST(max_source, $2), \
-             max_target = GREATEST(max_target, $2) WHERE validator_id = \
-             (SELECT id FROM validator WHERE pubkey = $1)",
-            "UPDATE blk_state SET floor_slot = GREATEST(floor_slot, $2), \
-             max_slot = GREATEST(max_slot, $2) WHERE validator_id = \
-             (SELECT id FROM validator WHERE pubkey = $1)",
-        ],
-    };
-    let values = match change {
-        Change::Enabled(enabled) => [i64::from(enabled); 2],
-        Change::Floors { epoch, slot } => [epoch, slot].map(|n| i64::try_from(n).unwrap()),
-    };
-    for (statement, value) in statements.into_iter().zip(values) {
-        let changed = sqlx::query(statement)
-            .bind(key.as_bytes().as_slice())
-            .bind(value)
-            .execute(&mut *transaction)
-            .await
-            .unwrap();
-        assert_eq!(changed.rows_affected(), 1);
-    }
-    transaction.commit().await.unwrap();
 }
 
 /// Makes of each function two tests, one on either database.

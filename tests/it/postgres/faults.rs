@@ -82,6 +82,29 @@ async fn database_that_went_back_in_time_signs_nothing_any_more() {
 }
 
 #[tokio::test]
+async fn restored_database_is_found_out_although_others_moved_its_counter_on() {
+    let mut cluster = PostgresCluster::start().await.unwrap();
+    let database = cluster.database().await.unwrap();
+    let proxy = CutProxy::start(cluster.address()).await.unwrap();
+    let protection = ready(&database.url_at(proxy.address())).await;
+    let backup = cluster.base_backup().await.unwrap();
+    assert_eq!(said(&protection, 0, &attestation(1, 2, 1)).await, "new");
+    proxy.cut();
+    cluster.restore(&backup).await.unwrap();
+    let mut connection = database.connect().await.unwrap();
+    for _ in 0..200 {
+        connection.execute("UPDATE sp_meta SET one = one").await.unwrap();
+    }
+    proxy.open();
+    for _ in 0..20 {
+        // A key of another connection, of which the process remembers nothing.
+        assert_eq!(said(&protection, 1, &attestation(1, 2, 2)).await, "failed");
+        assert_eq!(said(&protection, 0, &block(1, 2)).await, "failed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
 async fn failover_signs_nothing_any_more() {
     let mut cluster = PostgresCluster::start().await.unwrap();
     let database = cluster.database().await.unwrap();

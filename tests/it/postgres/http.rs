@@ -45,7 +45,24 @@ async fn two_signers_on_one_database_sign_repeat_and_refuse_together() {
     assert_eq!(status(&one, &requests::attestation(20, 25, 3)).await, REFUSED);
     let audit = one.client.get("/midslot/v1/audit").await.unwrap();
     assert_eq!(audit.status, OK);
-    assert!(audit.json()["entries"].as_array().unwrap().len() >= 6, "{}", audit.text());
+    let entries = audit.json()["entries"].as_array().unwrap().clone();
+    assert!(entries.len() >= 6, "{}", audit.text());
+
+    // What a client in JavaScript does: it hands back what it got.
+    let mut ids = Vec::new();
+    let mut path = "/midslot/v1/audit?limit=2".to_owned();
+    loop {
+        let page = one.client.get(&path).await.unwrap().json();
+        let found = page["entries"].as_array().unwrap().clone();
+        ids.extend(found.iter().map(|entry| entry["id"].as_str().unwrap().to_owned()));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/midslot/v1/audit?limit=2&before={next}");
+    }
+    for entry in &entries {
+        let id = entry["id"].as_str().unwrap();
+        assert!(id.parse::<i64>().unwrap() > 1 << 53, "{id} is exact as a number, too");
+        assert_eq!(ids.iter().filter(|found| *found == id).count(), 1, "{id} in {ids:?}");
+    }
 }
 
 #[tokio::test]

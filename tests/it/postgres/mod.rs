@@ -1,12 +1,17 @@
 //! Slashing protection on a real PostgreSQL, through its public interface and over HTTP.
 
 mod audit;
+mod degraded;
 mod faults;
+mod halted;
 mod http;
 mod mutants;
 mod oracle;
 mod outages;
 mod race;
+mod records;
+mod rollback;
+mod safe_start;
 mod start;
 
 use std::time::Duration;
@@ -19,7 +24,10 @@ use signer_client::wire::{Epoch, PublicKey, Root, Slot};
 use signer_server::{
     audit::{Client, Outcome},
     duty::{Duty, DutyType, Position, Protection},
-    slashing::{Cleared, NotCleared, OpenError, OpenOptions, SlashingProtection},
+    slashing::{
+        Cleared, NotCleared, OpenError, OpenOptions, PruningPolicy, PruningSchedule,
+        SlashingProtection,
+    },
 };
 
 pub(super) const CHAIN: Root = Root([9; 32]);

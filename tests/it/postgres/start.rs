@@ -184,7 +184,15 @@ async fn servers_that_can_not_keep_what_they_confirm_are_refused() {
     );
     assert!(unsafe_fsync, "{text}");
 
-    cluster.settings(&[("fsync", "on")]).await.unwrap();
+    cluster.settings(&[("fsync", "on"), ("full_page_writes", "off")]).await.unwrap();
+    let (error, text) = refused(&database.url(), database.password()).await;
+    let torn_pages = matches!(
+        store_error(&error),
+        StoreError::UnsafeServer { setting: "full_page_writes", wanted: "on", .. }
+    );
+    assert!(torn_pages, "{text}");
+
+    cluster.settings(&[("full_page_writes", "on")]).await.unwrap();
     cluster.stop().await.unwrap();
     std::fs::write(cluster.data_folder().join("standby.signal"), "").unwrap();
     cluster.restart().await.unwrap();
@@ -202,6 +210,46 @@ async fn synchronous_commit_is_on_whatever_the_role_says() {
     database.role_setting("default_transaction_read_only", "on").await.unwrap();
     let (error, text) = refused(&database.url(), database.password()).await;
     assert!(matches!(store_error(&error), StoreError::TakesNoRecords), "{text}");
+}
+
+/// Notes the setting at the very end of every transaction that moves a key's state.
+const NOTE_AT_COMMIT: [&str; 3] = [
+    "CREATE TABLE seen (setting text)",
+    "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+     INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$",
+    "CREATE CONSTRAINT TRIGGER note_setting AFTER UPDATE ON att_state \
+     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note()",
+];
+
+#[tokio::test]
+async fn records_are_synchronous_at_their_commit_whatever_server_role_and_session_say() {
+    let mut cluster = PostgresCluster::start().await.unwrap();
+    cluster.settings(&[("synchronous_commit", "off")]).await.unwrap();
+    let database = cluster.database().await.unwrap();
+    let protection = ready(&database.url()).await;
+    let mut connection = database.connect().await.unwrap();
+    for statement in NOTE_AT_COMMIT {
+        connection.execute(statement).await.unwrap();
+    }
+    assert_eq!(said(&protection, 0, &attestation(1, 2, 1)).await, "new");
+    let role = database.role();
+    for (weak, round) in [("local", 1), ("remote_write", 2), ("off", 3)] {
+        database.role_setting("synchronous_commit", weak).await.unwrap();
+        database.end_connections().await.unwrap();
+        let mut connection = database.connect().await.unwrap();
+        let found: String =
+            sqlx::query_scalar("SHOW synchronous_commit").fetch_one(&mut connection).await.unwrap();
+        assert_eq!(found, weak, "what a session of {role} begins with");
+        for number in 0..5 {
+            assert_eq!(said(&protection, number, &attestation(5, 10 + round, 1)).await, "new");
+        }
+    }
+    let mut connection = database.connect().await.unwrap();
+    let seen: Vec<String> = sqlx::query_scalar("SELECT DISTINCT setting FROM seen")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(seen, ["on"]);
 }
 
 #[tokio::test]

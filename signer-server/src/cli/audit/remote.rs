@@ -15,7 +15,7 @@ use serde::Deserialize;
 use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 use super::{Row, Rows};
-use crate::audit::Filter;
+use crate::audit::{Filter, id_text};
 
 const PATH: &str = "/midslot/v1/audit";
 
@@ -78,6 +78,7 @@ pub enum RemoteError {
 #[derive(Deserialize)]
 struct Page {
     entries: Vec<Row>,
+    #[serde(deserialize_with = "id_text::optional::deserialize")]
     next: Option<i64>,
 }
 

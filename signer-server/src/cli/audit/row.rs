@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::audit::Entry;
+use crate::audit::{Entry, id_text};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct RowClient {
@@ -14,6 +14,7 @@ pub(super) struct RowClient {
 /// The members of an audit entry in `openapi/signer.yaml`, in the order in which they are printed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Row {
+    #[serde(with = "id_text")]
     pub(super) id: i64,
     pub(super) time: String,
     pub(super) instance: String,

@@ -5,6 +5,7 @@
 //! what it does not have.
 
 pub(super) mod eth2;
+pub(super) mod migrate;
 pub(super) mod own;
 pub(super) mod remote_keys;
 pub(super) mod root;
@@ -33,6 +34,9 @@ pub(super) fn all() -> impl Iterator<Item = &'static OptionSpec> {
         subcommands::EXPORT_TABLE,
         subcommands::IMPORT_TABLE,
         subcommands::WATERMARK_REPAIR_TABLE,
+        migrate::FROM_WEB3SIGNER_TABLE,
+        migrate::SQLITE_TO_POSTGRES_TABLE,
+        migrate::POSTGRES_TO_SQLITE_TABLE,
         subcommands::AUDIT_TABLE,
     ]
     .into_iter()

@@ -11,6 +11,7 @@ use crate::slashing::MigrateMode;
 const SIGNING_POOL: &str = "Midslot: signing pool";
 const HTTP: &str = "Midslot: HTTP";
 const LIMITS: &str = "Midslot: limits";
+const PROOFS: &str = "Midslot: selection proofs";
 const KEY_LOADING: &str = "Midslot: key loading";
 const AUDIT: &str = "Midslot: audit";
 const SLASHING: &str = "Midslot: slashing protection";
@@ -105,6 +106,22 @@ option_table!(
         "Most keys that one batch request may name."
     )
     .default("16384"),
+    PROOF_CACHE_CAPACITY = OptionSpec::new(
+        &["proof-cache-capacity"],
+        Kind::Integer { min: 1, max: 1 << 22 },
+        PROOFS,
+        "Most selection proofs that are kept until their slot has passed, and most that may wait to \
+         be made in the background. Each takes at most 768 bytes."
+    )
+    .default("65536"),
+    PROOF_MAX_SLOTS_AHEAD = OptionSpec::new(
+        &["proof-max-slots-ahead"],
+        Kind::Integer { min: 1, max: 1 << 16 },
+        PROOFS,
+        "How many slots after the present one selection proofs are kept, and may be asked for by a \
+         pre-request."
+    )
+    .default("64"),
     KEY_LOADING_THREADS = OptionSpec::new(
         &["key-loading-threads"],
         THREADS,

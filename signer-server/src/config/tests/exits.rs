@@ -41,6 +41,13 @@ fn help_is_printed_at_every_level() {
         ),
         (&["eth2 import --help", "eth2 import help"], Scope::Import),
         (&["eth2 watermark-repair --help", "eth2 watermark-repair help"], Scope::WatermarkRepair),
+        (&["eth2 migrate --help", "eth2 migrate help", "eth2 help migrate"], Scope::Migrate),
+        (
+            &["eth2 migrate from-web3signer --help", "eth2 migrate from-web3signer help"],
+            Scope::FromWeb3Signer,
+        ),
+        (&["eth2 migrate sqlite-to-postgres -h"], Scope::SqliteToPostgres),
+        (&["eth2 migrate help postgres-to-sqlite"], Scope::PostgresToSqlite),
     ] {
         let usage = ["Usage: signer-server"].iter().chain(scope.command_path()).copied();
         let usage = usage.collect::<Vec<_>>().join(" ");

@@ -112,6 +112,8 @@ root  http-max-body-bytes-in-flight                              integer  -
 root  http-max-connections                                       integer  16384
 root  http-server-timing-enabled                                 flag     false
 root  batch-max-keys                                             integer  16384
+root  proof-cache-capacity                                       integer  65536
+root  proof-max-slots-ahead                                      integer  64
 root  http-max-body-size                                         integer  33554432
 root  key-loading-threads                                        integer  -
 root  audit-api-enabled                                          flag     false
@@ -137,6 +139,23 @@ export  pubkeys                                                  list     -
 import  allow-partial                                            flag     false
 watermark-repair  pubkeys                                        list     -
 eth2  db-migrate                                                 choice   auto
+from-web3signer  url                                             text     -
+from-web3signer  username                                        text     -
+from-web3signer  password                                        text     -
+from-web3signer  password-file                                   path     -
+from-web3signer  dry-run                                         flag     false
+from-web3signer  undo                                            flag     false
+from-web3signer  force                                           flag     false
+sqlite-to-postgres  from                                         path     -
+sqlite-to-postgres  to                                           text     -
+sqlite-to-postgres  username                                     text     -
+sqlite-to-postgres  password                                     text     -
+sqlite-to-postgres  password-file                                path     -
+postgres-to-sqlite  from                                         text     -
+postgres-to-sqlite  to                                           path     -
+postgres-to-sqlite  username                                     text     -
+postgres-to-sqlite  password                                     text     -
+postgres-to-sqlite  password-file                                path     -
 eth2  allow-generic-slashable-domains                            flag     false
 ";
 
@@ -159,6 +178,9 @@ fn expected(table: &'static str) -> Vec<Expected> {
                 "export" => Scope::Export,
                 "import" => Scope::Import,
                 "watermark-repair" => Scope::WatermarkRepair,
+                "from-web3signer" => Scope::FromWeb3Signer,
+                "sqlite-to-postgres" => Scope::SqliteToPostgres,
+                "postgres-to-sqlite" => Scope::PostgresToSqlite,
                 "audit" => Scope::Audit,
                 _ => panic!("{line}"),
             };

@@ -398,6 +398,13 @@ fn options_that_may_hold_a_password_are_marked() {
             "azure-client-secret",
             "aws-secrets-access-key-id",
             "aws-secrets-secret-access-key",
+            // `migrate`: Web3Signer's database, then the PostgreSQL end of a move each way.
+            "url",
+            "password",
+            "to",
+            "password",
+            "from",
+            "password",
         ]
     );
 }

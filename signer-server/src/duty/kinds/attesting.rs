@@ -9,6 +9,7 @@ use crate::duty::{
     domain::{DomainType, root_of},
     fork_rule::ObjectFork,
     request::Wrapped,
+    selection,
 };
 
 pub(super) fn attestation(context: &Context<'_, '_>) -> Result<(Message, Protection), DutyError> {
@@ -31,8 +32,7 @@ pub(super) fn attestation(context: &Context<'_, '_>) -> Result<(Message, Protect
 pub(super) fn aggregation_slot(context: &Context<'_, '_>) -> Result<Message, DutyError> {
     let object: AggregationSlot = context.request.object()?;
     let fork_info = context.request.fork_info()?;
-    let domain_type = DomainType::SELECTION_PROOF;
-    Ok(context.of_slot(root_of(&object), domain_type, &fork_info, object.slot))
+    Ok(selection::attestation_proof(context.network, &fork_info, object))
 }
 
 /// Both aggregate types, which accept the bare and the wrapped object alike.

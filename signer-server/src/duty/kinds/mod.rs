@@ -37,11 +37,7 @@ impl Context<'_, '_> {
         fork_info: &ForkInfo,
         slot: Slot,
     ) -> Message {
-        Message {
-            object_root,
-            domain: Self::domain(domain_type, fork_info, self.network.epoch_of(slot)),
-            position: Some(Position::Slot(slot)),
-        }
+        Message::of_slot(object_root, domain_type, fork_info, slot, self.network)
     }
 }
 
@@ -50,6 +46,23 @@ pub(super) struct Message {
     pub(super) object_root: Root,
     pub(super) domain: Domain,
     pub(super) position: Option<Position>,
+}
+
+impl Message {
+    /// An object of a slot, signed for the fork that `fork_info` selects for that slot.
+    pub(super) fn of_slot(
+        object_root: Root,
+        domain_type: DomainType,
+        fork_info: &ForkInfo,
+        slot: Slot,
+        network: &Network,
+    ) -> Self {
+        Self {
+            object_root,
+            domain: Context::domain(domain_type, fork_info, network.epoch_of(slot)),
+            position: Some(Position::Slot(slot)),
+        }
+    }
 }
 
 /// Reads the object of a request.

@@ -1,7 +1,7 @@
 //! Sync committee duties, which exist since Altair.
 
 use signer_client::wire::{
-    ContributionAndProof, Fork, ForkInfo, Slot, SyncAggregatorSelectionData, SyncCommitteeMessage,
+    ContributionAndProof, ForkInfo, Slot, SyncAggregatorSelectionData, SyncCommitteeMessage,
 };
 
 use super::{Context, Message};
@@ -9,8 +9,9 @@ use crate::duty::{
     DutyError,
     containers::check_bits,
     domain::{DomainType, root_of},
-    fork_rule::ObjectFork,
+    fork_rule::check_since_altair,
     network::SYNC_COMMITTEE_SUBNET_COUNT,
+    selection,
 };
 
 const AGGREGATION_BITS: &str = "contribution_and_proof.contribution.aggregation_bits";
@@ -25,9 +26,8 @@ pub(super) fn message(context: &Context<'_, '_>) -> Result<Message, DutyError> {
 
 pub(super) fn selection_proof(context: &Context<'_, '_>) -> Result<Message, DutyError> {
     let object: SyncAggregatorSelectionData = context.request.object()?;
-    let fork_info = fork_info_since_altair(context, object.slot)?;
-    let domain_type = DomainType::SYNC_COMMITTEE_SELECTION_PROOF;
-    Ok(context.of_slot(root_of(&object), domain_type, &fork_info, object.slot))
+    let fork_info = context.request.fork_info()?;
+    selection::sync_committee_proof(context.network, &fork_info, object)
 }
 
 pub(super) fn contribution_and_proof(context: &Context<'_, '_>) -> Result<Message, DutyError> {
@@ -43,15 +43,6 @@ pub(super) fn contribution_and_proof(context: &Context<'_, '_>) -> Result<Messag
 /// `fork_info`, if it or the schedule says that the slot's fork has sync committees.
 fn fork_info_since_altair(context: &Context<'_, '_>, slot: Slot) -> Result<ForkInfo, DutyError> {
     let fork_info = context.request.fork_info()?;
-    let epoch = context.network.epoch_of(slot);
-    let fork = ObjectFork::decide(context.network, &fork_info, epoch, None);
-    if fork.fork < Fork::Altair && context.network.fork_at_epoch(epoch) < Fork::Altair {
-        let duty_type = context.request.duty_type;
-        return Err(DutyError::WrongFork {
-            duty_type,
-            fork: fork.fork,
-            decided_by: fork.decided_by,
-        });
-    }
+    check_since_altair(context.network, &fork_info, slot, context.request.duty_type)?;
     Ok(fork_info)
 }

@@ -27,8 +27,9 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(in crate::http) struct MaxBatchKeys(pub(in crate::http) usize);
 
+/// One key's result.
 #[derive(Serialize)]
-struct Item {
+pub(super) struct Item {
     identifier: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     signature: Option<Signature>,

@@ -4,30 +4,38 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use signer_client::wire::{Root, Slot};
 
-use super::{Administration, PublicKey, Records, Store, StoreError};
+use super::{Administration, AnyStore, PublicKey, Records, Store};
 use crate::{
     audit::{Buffer, Client, Writer},
     slashing::{
         rules::VoteEpochs,
-        store::{Decision, Request, records::Snapshot},
+        store::{
+            Decision, Request,
+            records::{KeyRecords, Snapshot},
+        },
     },
 };
 
 impl Administration {
-    pub(crate) async fn snapshot(&mut self) -> Result<impl Snapshot, StoreError> {
-        self.store.begin_export().await
+    /// Everything on record, ascending by key.
+    pub(crate) async fn records(&mut self) -> Vec<KeyRecords> {
+        with_store!(&mut self.store, store => {
+            let mut snapshot = store.begin_export().await.unwrap();
+            let keys = snapshot.keys().to_vec();
+            snapshot.read(&keys).await.unwrap()
+        })
     }
 
     /// Asks for a vote as the signer does.
     pub(crate) async fn sign(&mut self, key: PublicKey, vote: VoteEpochs, root: u8) -> Decision {
         let request = request(key, vote, root);
-        self.store.clear_attestations(&[request]).await.unwrap()[0]
+        with_store!(&mut self.store, store => store.clear_attestations(&[request]).await.unwrap()[0])
     }
 
     /// Asks for a block as the signer does.
     pub(crate) async fn propose(&mut self, key: PublicKey, slot: Slot, root: u8) -> Decision {
         let request = request(key, slot, root);
-        self.store.clear_blocks(&[request]).await.unwrap()[0]
+        with_store!(&mut self.store, store => store.clear_blocks(&[request]).await.unwrap()[0])
     }
 }
 

@@ -111,6 +111,33 @@ impl KeyImport {
         }
     }
 
+    /// Whether two of the messages themselves are slashable.
+    pub(crate) fn is_slashable(&self) -> bool {
+        self.attestations.as_ref().is_some_and(|part| part.slashable)
+            || self.blocks.as_ref().is_some_and(|part| part.slashable)
+    }
+
+    /// Gives the attestations the floor and the maximum that their source knows, in place of the
+    /// lowest and above the highest of the rows.
+    pub(crate) fn set_attestation_limits(
+        &mut self,
+        floor: Option<VoteEpochs>,
+        max: Option<VoteEpochs>,
+    ) {
+        let Some(lowest) = floor.or(max) else { return };
+        let part = self.attestations.get_or_insert_with(|| AttestationImport::without_rows(lowest));
+        part.floor = floor.unwrap_or(part.floor);
+        part.max = greatest(part.max, greatest(part.floor, max.unwrap_or(part.floor)));
+    }
+
+    /// The same for blocks.
+    pub(crate) fn set_block_limits(&mut self, floor: Option<Slot>, max: Option<Slot>) {
+        let Some(lowest) = floor.or(max) else { return };
+        let part = self.blocks.get_or_insert_with(|| BlockImport::without_rows(lowest));
+        part.floor = floor.unwrap_or(part.floor);
+        part.max = part.max.max(part.floor).max(max.unwrap_or(part.floor));
+    }
+
     /// What became of the key, given what became of its two parts.
     pub(crate) fn outcome(
         &self,
@@ -123,8 +150,7 @@ impl KeyImport {
             blocks_added: 0,
             roots_forgotten: 0,
             minified: false,
-            slashable: self.attestations.as_ref().is_some_and(|part| part.slashable)
-                || self.blocks.as_ref().is_some_and(|part| part.slashable),
+            slashable: self.is_slashable(),
             changed: false,
         };
         if let Some((before, merge)) = attestations {
@@ -143,6 +169,16 @@ impl KeyImport {
 }
 
 impl AttestationImport {
+    fn without_rows(limit: VoteEpochs) -> Self {
+        Self { rows: vec![], floor: limit, max: limit, minify: false, slashable: false }
+    }
+
+    /// The first and the last target of the rows: the stored rows in between are what
+    /// [`Self::merge`] must know.
+    pub(crate) fn targets(&self) -> Option<(Epoch, Epoch)> {
+        Some((self.rows.first()?.target, self.rows.last()?.target))
+    }
+
     fn new(mut votes: Vec<RecordedAttestation>) -> Option<Self> {
         votes.sort_unstable_by_key(|vote| (vote.target, vote.source, vote.signing_root));
         let first = epochs(votes.first()?);
@@ -206,6 +242,15 @@ impl AttestationImport {
 }
 
 impl BlockImport {
+    fn without_rows(limit: Slot) -> Self {
+        Self { rows: vec![], floor: limit, max: limit, slashable: false }
+    }
+
+    /// The first and the last slot of the rows, as [`AttestationImport::targets`].
+    pub(crate) fn slots(&self) -> Option<(Slot, Slot)> {
+        Some((self.rows.first()?.slot, self.rows.last()?.slot))
+    }
+
     fn new(mut blocks: Vec<RecordedBlock>) -> Option<Self> {
         blocks.sort_unstable_by_key(|block| (block.slot, block.signing_root));
         let (floor, max) = (blocks.first()?.slot, blocks.last()?.slot);

@@ -32,8 +32,8 @@ pub(in crate::slashing) struct Status {
     halted: Mutex<Option<&'static str>>,
     high_watermark: Mutex<Option<HighWatermark>>,
     pruning: Mutex<PruningTotals>,
-    /// Durable transactions with records; zero for a database that does not count them.
-    batches: AtomicU64,
+    /// Durable transactions; zero for a database that does not count them.
+    transactions: AtomicU64,
     health_check: HealthCheck,
     start: Instant,
     /// When the present piece of work began, in milliseconds since `start`.
@@ -47,7 +47,7 @@ impl Status {
             halted: Mutex::new(None),
             high_watermark: Mutex::new(high_watermark),
             pruning: Mutex::new(PruningTotals::default()),
-            batches: AtomicU64::new(0),
+            transactions: AtomicU64::new(0),
             health_check,
             start: Instant::now(),
             working_since_ms: AtomicU64::new(RESTING),
@@ -100,13 +100,13 @@ impl Status {
         totals.last_took = took;
     }
 
-    /// Transactions with records that are durable for certain.
-    pub(in crate::slashing) fn batches(&self) -> u64 {
-        self.batches.load(Ordering::Relaxed)
+    /// Transactions that are durable for certain.
+    pub(in crate::slashing) fn transactions(&self) -> u64 {
+        self.transactions.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_batches(&self, batches: Option<u64>) {
-        self.batches.store(batches.unwrap_or(0), Ordering::Relaxed);
+    pub(super) fn set_transactions(&self, transactions: Option<u64>) {
+        self.transactions.store(transactions.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Whether the last that the task heard of the database was good.

@@ -92,7 +92,7 @@ impl Store for ScriptedStore {
         None
     }
 
-    fn batches(&self) -> Option<u64> {
+    fn transactions(&self) -> Option<u64> {
         None
     }
 

@@ -17,7 +17,7 @@ use super::{
     sweeper::Sweeper,
 };
 use crate::{
-    audit::{Buffer, FLUSH_INTERVAL, Row, WRITE_BATCH},
+    audit::{Buffer, FLUSH_INTERVAL, Row, SMALL_WRITE, WRITE_BATCH},
     slashing::{
         error::Unavailable,
         rules::VoteEpochs,
@@ -158,6 +158,7 @@ impl<S: Store> Worker<S> {
                 return Ok(Step::Continue);
             }
             Err(_) => {
+                self.status.set_transactions(self.store.transactions());
                 self.status.rests();
                 let event = self.wait().await;
                 self.status.works();
@@ -174,7 +175,10 @@ impl<S: Store> Worker<S> {
             Event::Attestation(Some(waiting)) => self.attestations.defer(waiting),
             Event::Command(Some(command)) => return self.obey(command).await,
             Event::AuditDue => {}
-            Event::Idle => self.store.idle().await?,
+            Event::Idle => {
+                self.store.idle().await?;
+                self.status.set_high_watermark(self.store.high_watermark());
+            }
             Event::CheckDue => {
                 self.store.check().await?;
                 // Another program may have moved it.
@@ -216,7 +220,7 @@ impl<S: Store> Worker<S> {
 
     fn recorded(&mut self) {
         self.pruner.request_came();
-        self.status.set_batches(self.store.batches());
+        self.status.set_transactions(self.store.transactions());
     }
 
     /// One short piece of pruning.
@@ -285,7 +289,7 @@ impl<S: Store> Worker<S> {
                 return Err(error);
             }
         }
-        if self.audit.len() < WRITE_BATCH {
+        if self.audit.len() < SMALL_WRITE {
             self.audit_due = None;
         }
         Ok(())
@@ -344,6 +348,7 @@ impl<S: Store> Worker<S> {
         self.blocks.fail_all(Unavailable::Closed);
         self.attestations.fail_all(Unavailable::Closed);
         self.audit.close();
+        self.status.set_transactions(self.store.transactions());
         let closed = self.store.close().await;
         drained.and(closed)
     }

@@ -36,6 +36,26 @@ pub enum RolledBack {
         /// Identity now.
         found: Uuid,
     },
+    /// The tables are not the ones that were made for this database: a dump was restored.
+    #[error(
+        "the tables of the database were made again, as by the restore of a dump: number {found}, \
+         it was {expected}"
+    )]
+    AnotherTable {
+        /// The server's number for one of the tables at the start.
+        expected: i64,
+        /// The same now.
+        found: i64,
+    },
+    /// A signer has halted on this database, and nobody has confirmed it since.
+    #[error("a signer has halted on it: {reason}")]
+    HaltedBefore {
+        /// Why it halted.
+        reason: String,
+    },
+    /// Tables are gone or empty.
+    #[error("the database has lost its tables or what was in them")]
+    TablesLost,
     /// Transactions that were durable never happened.
     #[error("the database server went back from transaction {durable} to {found}")]
     TransactionsLost {
@@ -135,6 +155,15 @@ pub enum StoreError {
     /// No table holds records of this epoch or day yet; nothing was recorded.
     #[error("the database has no partition for a record: {0}")]
     NoPartition(#[source] sqlx::Error),
+    /// The records lie too far apart.
+    #[error(
+        "the attestations are spread over more than {most} tables of 225 epochs each; import a \
+         file without the oldest and without impossibly high targets"
+    )]
+    TooManyPartitions {
+        /// How many tables one import may need.
+        most: usize,
+    },
     /// The server can't be reached, or the connection ended.
     #[error("no connection to the database server: {0}")]
     NoConnection(#[source] sqlx::Error),
@@ -186,13 +215,18 @@ impl StoreError {
             Self::WentBack { .. }
             | Self::BatchesLost { .. }
             | Self::RolledBack(
-                RolledBack::TransactionsLost { .. } | RolledBack::RecordsLost { .. },
+                RolledBack::TransactionsLost { .. }
+                | RolledBack::RecordsLost { .. }
+                | RolledBack::HaltedBefore { .. }
+                | RolledBack::TablesLost,
             ) => Some("the database has lost records"),
             Self::RolledBack(RolledBack::AnotherTimeline { .. }) => {
                 Some("the database server was restored or failed over")
             }
             Self::RolledBack(
-                RolledBack::AnotherServer { .. } | RolledBack::AnotherDatabase { .. },
+                RolledBack::AnotherServer { .. }
+                | RolledBack::AnotherDatabase { .. }
+                | RolledBack::AnotherTable { .. },
             ) => Some("another database has taken the place of the one in use"),
             _ => None,
         }

@@ -5,10 +5,12 @@
 
 pub(crate) mod audit_retention;
 mod error;
+pub(crate) mod moves;
 pub(crate) mod postgres;
 pub(crate) mod pruning;
 pub(crate) mod records;
 pub(crate) mod sqlite;
+mod start;
 
 use signer_client::wire::{Epoch, PublicKey, Root, Slot};
 
@@ -100,9 +102,9 @@ pub(crate) trait Store: AuditRetention + Pruning + Send + 'static {
     /// The high watermark as of the last load.
     fn high_watermark(&self) -> Option<HighWatermark>;
 
-    /// Transactions with records that are durable for certain, the bound that markers keep. `None`
-    /// for a database that does not count them.
-    fn batches(&self) -> Option<u64>;
+    /// Transactions that are durable for certain, the bound that markers keep: those with records on
+    /// SQLite, all of the server's on PostgreSQL. `None` for a database that does not count them.
+    fn transactions(&self) -> Option<u64>;
 
     /// Writes rows under their ids; a row that is there already is completed.
     fn write_audit(

@@ -3,7 +3,12 @@
 use std::marker::PhantomData;
 
 use crate::{
-    audit::Outcome, bls::PointLookup, duty::DutyType, scheduler::Class, slashing::ProtectionState,
+    audit::Outcome,
+    bls::PointLookup,
+    duty::DutyType,
+    scheduler::Class,
+    selection::{ProofLookup, ProofOrigin},
+    slashing::ProtectionState,
 };
 
 /// What slashing protection checks, as a label.
@@ -144,6 +149,18 @@ label!(PointLookup, "result",
     Wait => "wait",
 );
 
+label!(ProofLookup, "result",
+    Hit => "hit",
+    Miss => "miss",
+    Wait => "wait",
+);
+
+label!(ProofOrigin, "origin",
+    Request => "request",
+    Ahead => "ahead",
+    Background => "background",
+);
+
 /// One metric per value of a label, looked up by position: no hashing and no lock on the way of a
 /// request.
 #[derive(Debug)]
@@ -187,5 +204,7 @@ mod tests {
         check::<KeySource>();
         check::<PointLookup>();
         check::<StateLabel>();
+        check::<ProofLookup>();
+        check::<ProofOrigin>();
     }
 }

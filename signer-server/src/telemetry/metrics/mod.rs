@@ -10,6 +10,7 @@ mod labels;
 mod names;
 mod page;
 mod process;
+mod proofs;
 mod protection;
 mod request_timer;
 mod summary;
@@ -33,6 +34,7 @@ use self::{
     names::{BATCH_SIZE_BUCKETS, DURATION_BUCKETS, POOL_LABELS},
     page::Page,
     process::ProcessCollector,
+    proofs::ProofMetrics,
     protection::ProtectionMetrics,
     summary::Summary,
 };
@@ -79,6 +81,7 @@ pub struct Metrics {
     audit_write_duration: Histogram,
     audit_lost: Counter,
     audit_expired: Counter,
+    proofs: ProofMetrics,
 
     malformed_requests: Counter,
     pool_submitted: Counter,
@@ -126,6 +129,7 @@ impl Metrics {
             audit_write_duration: signing.histogram(names::AUDIT_WRITE_DURATION, &DURATION_BUCKETS),
             audit_lost: signing.counter(names::AUDIT_LOST),
             audit_expired: signing.counter(names::AUDIT_EXPIRED),
+            proofs: ProofMetrics::new(&mut signing),
 
             malformed_requests: http.counter(names::MALFORMED_REQUESTS),
             pool_submitted: http.counter_with(names::POOL_SUBMITTED, &POOL_LABELS),

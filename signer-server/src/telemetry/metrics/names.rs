@@ -43,6 +43,18 @@ names! {
         "Time of one transaction that writes audit rows";
     AUDIT_LOST = "midslot_audit_lost_rows", "Audit rows that never reached the database";
     AUDIT_EXPIRED = "midslot_audit_expired_rows", "Audit rows deleted because they were kept long enough";
+    PROOF_LOOKUPS = "midslot_proof_lookups",
+        "Selection proofs that ordinary requests looked for before signing, by result";
+    PROOFS_MADE = "midslot_proofs_made", "Selection proofs made, by who wanted them";
+    PROOFS_LATE = "midslot_proofs_late",
+        "Selection proofs to be made in the background that were not before their slot was over";
+    PROOFS_EVICTED = "midslot_proofs_evicted",
+        "Selection proofs dropped for those of nearer slots because the cache was full";
+    PROOF_AGE = "midslot_proof_age_seconds",
+        "Age of a selection proof when a request was answered with it from memory";
+    PROOFS_KEPT = "midslot_proofs_kept", "Selection proofs in memory";
+    PROOF_BACKLOG = "midslot_proof_backlog",
+        "Selection proofs that wait to be made in the background";
 
     // HTTP and the pool of signing threads behind it.
     MALFORMED_REQUESTS = "http_bls_malformed_request_count",
@@ -105,6 +117,10 @@ pub(super) const DURATION_BUCKETS: [f64; 16] = [
 /// Upper bounds of the histogram of slashing batch sizes, in signatures.
 pub(super) const BATCH_SIZE_BUCKETS: [f64; 11] =
     [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+/// Upper bounds of the histogram of proofs' ages, in seconds: from "just before" to two epochs.
+pub(super) const PROOF_AGE_BUCKETS: [f64; 12] =
+    [0.01, 0.1, 1.0, 4.0, 12.0, 24.0, 48.0, 96.0, 192.0, 384.0, 768.0, 1536.0];
 
 /// Labels of the pool metrics. The values are those of `Web3Signer`'s main worker pool, so that its
 /// dashboards select ours.

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::{
-    round_trip::{Scene, file_of},
+    round_trip::{Backend, Scene, file_of},
     *,
 };
 use crate::slashing::{
@@ -153,8 +153,8 @@ fn every_block() -> impl Iterator<Item = (u64, u8)> {
     (0..10).flat_map(|slot| (0..4).map(move |root| (slot, root)))
 }
 
-async fn run(changes: Vec<Change>) {
-    let mut source = Scene::new().await;
+async fn run(backend: Backend, changes: Vec<Change>) {
+    let mut source = Scene::new(backend).await;
     // Ties the database to a chain.
     source.import(&file_of(1, &[], &[])).await.unwrap();
     for change in &changes {
@@ -169,7 +169,7 @@ async fn run(changes: Vec<Change>) {
     let first = source.export().await;
     let at_source = source.records().await.remove(0);
 
-    let mut importer = Scene::new().await;
+    let mut importer = Scene::new(backend).await;
     importer.import(&first).await.unwrap();
     let at_importer = importer.records().await.remove(0);
     check_bounds(&at_importer);
@@ -192,12 +192,25 @@ async fn run(changes: Vec<Change>) {
     assert_eq!(importer.export().await, first);
 }
 
+fn run_alone(backend: Backend, changes: Vec<Change>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(run(backend, changes));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn importer_refuses_what_the_source_refused_and_exports_the_same(changes in changes()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(run(changes));
+        run_alone(Backend::Sqlite, changes);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn so_it_does_on_postgresql(changes in changes()) {
+        run_alone(Backend::Postgres, changes);
     }
 }

@@ -2,47 +2,75 @@
 
 use std::io::Cursor;
 
+use midslot_tests::postgres::{PostgresCluster, TestDatabase};
 use tempfile::TempDir;
 
 use super::*;
 use crate::slashing::{
     Administration, AdministrationOptions, DatabaseUrl, ExportError, HighWatermark, ImportError,
-    ImportOptions, ImportReport, LowWatermark, RecordsError, Selection, SurveyedFile,
-    store::records::Snapshot,
+    ImportOptions, ImportReport, LowWatermark, PostgresOptions, RecordsError, Selection,
+    SurveyedFile,
 };
 
 const CHAIN: Root = Root([0x11; 32]);
 
-pub(super) struct Scene {
-    folder: TempDir,
-    path: std::path::PathBuf,
-    pub(super) database: Administration,
+/// Which database a test runs on.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Backend {
+    Sqlite,
+    Postgres,
 }
 
-async fn open(path: &std::path::Path) -> Administration {
-    let options = AdministrationOptions {
-        database: DatabaseUrl::Sqlite(path.to_owned()),
-        marker_directories: vec![],
-        accept_new_database: false,
-        create: true,
-    };
-    Administration::open(options).await.unwrap()
+/// Where the database of a test is. Dropped, it is removed.
+enum Place {
+    Sqlite(TempDir),
+    Postgres(TestDatabase),
+}
+
+impl Place {
+    async fn new(backend: Backend) -> Self {
+        match backend {
+            Backend::Sqlite => Self::Sqlite(tempfile::tempdir().unwrap()),
+            Backend::Postgres => {
+                let cluster = PostgresCluster::shared().await.unwrap();
+                Self::Postgres(cluster.database().await.unwrap())
+            }
+        }
+    }
+
+    async fn open(&self) -> Administration {
+        let database = match self {
+            Self::Sqlite(folder) => DatabaseUrl::Sqlite(folder.path().join("slashing.sqlite")),
+            Self::Postgres(database) => database.url().parse().unwrap(),
+        };
+        let options = AdministrationOptions {
+            database,
+            postgres: PostgresOptions::default(),
+            marker_directories: vec![],
+            accept_new_database: false,
+            create: true,
+        };
+        Administration::open(options).await.unwrap()
+    }
+}
+
+pub(super) struct Scene {
+    // Declared first: let go before the place is removed.
+    pub(super) database: Administration,
+    place: Place,
 }
 
 impl Scene {
-    pub(super) async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("slashing.sqlite");
-        let database = open(&path).await;
-        Self { folder, path, database }
+    pub(super) async fn new(backend: Backend) -> Self {
+        let place = Place::new(backend).await;
+        Self { database: place.open().await, place }
     }
 
-    /// What is durable, by a new reading of the file.
+    /// What is durable, by a new reading.
     pub(super) async fn reopen(self) -> Self {
-        let Self { folder, path, database } = self;
+        let Self { database, place } = self;
         database.close().await.unwrap();
-        let database = open(&path).await;
-        Self { folder, path, database }
+        Self { database: place.open().await, place }
     }
 
     pub(super) async fn import(&mut self, text: &str) -> Result<ImportReport, ImportError> {
@@ -65,9 +93,7 @@ impl Scene {
     }
 
     pub(super) async fn records(&mut self) -> Vec<KeyRecords> {
-        let mut snapshot = self.database.snapshot().await.unwrap();
-        let keys = snapshot.keys().to_vec();
-        snapshot.read(&keys).await.unwrap()
+        self.database.records().await
     }
 }
 
@@ -79,9 +105,8 @@ pub(super) fn file_of(key: u8, votes: &[RecordedAttestation], blocks: &[Recorded
     String::from_utf8(writer.finish().unwrap()).unwrap()
 }
 
-#[tokio::test]
-async fn import_is_durable_and_the_second_time_changes_nothing() {
-    let mut scene = Scene::new().await;
+async fn import_is_durable_and_the_second_time_changes_nothing(backend: Backend) {
+    let mut scene = Scene::new(backend).await;
     let file = file_of(1, &[vote(2, 3, 1), vote(3, 4, 2)], &[block(90, 3)]);
     let report = scene.import(&file).await.unwrap();
     assert_eq!((report.imported[0].attestations_added, report.imported[0].blocks_added), (2, 1));
@@ -98,9 +123,8 @@ async fn import_is_durable_and_the_second_time_changes_nothing() {
     assert_eq!(scene.reopen().await.records().await, records);
 }
 
-#[tokio::test]
-async fn all_or_nothing_unless_a_part_is_enough() {
-    let mut scene = Scene::new().await;
+async fn all_or_nothing_unless_a_part_is_enough(backend: Backend) {
+    let mut scene = Scene::new(backend).await;
     let good = file_of(1, &[vote(2, 3, 1)], &[]);
     let bad = good.replace(
         "\"data\": [",
@@ -122,9 +146,8 @@ async fn all_or_nothing_unless_a_part_is_enough() {
     assert_eq!(records.iter().map(|records| records.key).collect::<Vec<_>>(), [PublicKey([1; 48])]);
 }
 
-#[tokio::test]
-async fn other_chains_are_refused() {
-    let mut scene = Scene::new().await;
+async fn other_chains_are_refused(backend: Backend) {
+    let mut scene = Scene::new(backend).await;
     let file = file_of(1, &[vote(2, 3, 1)], &[]);
     let network = ImportOptions {
         network_genesis_validators_root: Some(Root([0x99; 32])),
@@ -146,9 +169,8 @@ async fn other_chains_are_refused() {
     assert!(matches!(error, ExportError::Records(RecordsError::OtherChain { .. })), "{error}");
 }
 
-#[tokio::test]
-async fn import_never_enables_a_key() {
-    let mut scene = Scene::new().await;
+async fn import_never_enables_a_key(backend: Backend) {
+    let mut scene = Scene::new(backend).await;
     let key = PublicKey([1; 48]);
     scene.import(&file_of(1, &[vote(2, 3, 1)], &[])).await.unwrap();
     scene.database.set_enabled(&[key], false).await.unwrap();
@@ -162,9 +184,8 @@ async fn import_never_enables_a_key() {
     assert!(records[0].attestation.enabled && records[0].block.enabled);
 }
 
-#[tokio::test]
-async fn watermarks_go_up_only_and_stay_apart() {
-    let mut scene = Scene::new().await;
+async fn watermarks_go_up_only_and_stay_apart(backend: Backend) {
+    let mut scene = Scene::new(backend).await;
     let low = |epoch, slot| LowWatermark { epoch: Epoch(epoch), slot: Slot(slot) };
     let high = |epoch, slot| HighWatermark { epoch: Epoch(epoch), slot: Slot(slot) };
     let error = scene.database.raise_floors(Selection::All, low(1, 1)).await.unwrap_err();
@@ -209,9 +230,8 @@ async fn watermarks_go_up_only_and_stay_apart() {
     scene.database.raise_floors(Selection::All, low(12, 1)).await.unwrap();
 }
 
-#[tokio::test]
-async fn export_of_some_keys_names_them_alone_and_refuses_unknown_ones() {
-    let mut scene = Scene::new().await;
+async fn export_of_some_keys_names_them_alone_and_refuses_unknown_ones(backend: Backend) {
+    let mut scene = Scene::new(backend).await;
     for key in [3, 1, 2] {
         scene.import(&file_of(key, &[vote(2, 3, key)], &[])).await.unwrap();
     }
@@ -231,9 +251,8 @@ async fn export_of_some_keys_names_them_alone_and_refuses_unknown_ones() {
     assert!(output.is_empty(), "nothing was written before");
 }
 
-#[tokio::test]
-async fn objects_of_one_key_are_merged_wherever_they_are() {
-    let mut scene = Scene::new().await;
+async fn objects_of_one_key_are_merged_wherever_they_are(backend: Backend) {
+    let mut scene = Scene::new(backend).await;
     let first = file_of(1, &[vote(4, 5, 1)], &[]);
     let between = file_of(2, &[vote(8, 9, 1)], &[]);
     let last = file_of(1, &[vote(3, 4, 2)], &[block(6, 2)]);
@@ -250,3 +269,31 @@ async fn objects_of_one_key_are_merged_wherever_they_are() {
     assert_eq!(records[0].attestations, [vote(3, 4, 2), vote(4, 5, 1)]);
     assert_eq!(records[0].blocks, [block(6, 2)]);
 }
+
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Backend::Sqlite).await;
+            })*
+        }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Backend::Postgres).await;
+            })*
+        }
+    };
+}
+
+on_both!(
+    import_is_durable_and_the_second_time_changes_nothing,
+    all_or_nothing_unless_a_part_is_enough,
+    other_chains_are_refused,
+    import_never_enables_a_key,
+    watermarks_go_up_only_and_stay_apart,
+    export_of_some_keys_names_them_alone_and_refuses_unknown_ones,
+    objects_of_one_key_are_merged_wherever_they_are,
+);

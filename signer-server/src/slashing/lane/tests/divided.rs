@@ -4,26 +4,30 @@ use super::*;
 
 struct Divided {
     lane: Lane,
-    /// Two for attestations, then blocks, then the rest.
-    scripts: [Arc<Script>; 4],
+    /// Two for attestations, then blocks, then the rest, then pruning.
+    scripts: [Arc<Script>; 5],
     audit: Writer,
 }
 
 fn divided() -> Divided {
-    let scripts: [Arc<Script>; 4] = std::array::from_fn(|_| Arc::default());
+    divided_with(None)
+}
+
+fn divided_with(pruning_schedule: Option<PruningSchedule>) -> Divided {
+    let scripts: [Arc<Script>; 5] = std::array::from_fn(|_| Arc::default());
     let permits = Arc::new(Semaphore::new(1_000));
-    let [one, two, blocks, general] = scripts.clone().map(|script| {
+    let [one, two, blocks, general, pruning] = scripts.clone().map(|script| {
         let permits = permits.clone();
         ScriptedStore { script, permits }
     });
     let buffer = Buffer::new("test", 1);
     let long = Duration::from_mins(1);
     let lane = Lane::start_divided(
-        Stores { attestations: vec![one, two], blocks, general },
+        Stores { attestations: vec![one, two], blocks, general, pruning },
         buffer.clone(),
         100,
         HealthCheck { interval: long, timeout: long },
-        None,
+        pruning_schedule,
     );
     Divided { lane, scripts, audit: Writer::new(buffer) }
 }
@@ -87,9 +91,30 @@ async fn only_the_last_worker_writes_audit_rows_and_it_closes_last() {
     assert_eq!([0, 1, 2].map(|worker| rig.scripts[worker].audit.lock().len()), [0, 0, 0]);
     // One of the request, whose ticket was dropped, and one of the malformed one.
     assert_eq!(rig.scripts[3].audit.lock().len(), 2);
-    for script in &rig.scripts {
+    for script in &rig.scripts[..4] {
         assert_eq!(script.lines().last().map(String::as_str), Some("close"));
     }
     assert_eq!(rig.attest(0).await, Err(Unavailable::Closed));
     assert_eq!(rig.lane.register(vec![]).await, Err(Unavailable::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pruning_is_a_task_of_its_own_and_ends_with_the_lane() {
+    let policy = PruningPolicy { epochs_to_keep: 250, slots_per_epoch: 32 };
+    let hour = Duration::from_hours(1);
+    let rig = divided_with(Some(PruningSchedule { policy, interval: hour, at_start: true }));
+    let failed = Err(StoreError::NotOpen);
+    let more = Ok(PruningStep { rows: 10, is_last: false });
+    rig.scripts[4].pruning.lock().extend([more, failed]);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert_eq!(rig.count(4, "prune"), 2, "the failure ended the run");
+    assert_eq!([0, 1, 2, 3].map(|worker| rig.count(worker, "prune")), [0; 4]);
+    assert!(rig.lane.status().is_healthy(), "signing has nothing to do with it");
+    tokio::time::sleep(hour).await;
+    assert_eq!(rig.count(4, "prune"), 3);
+    let totals = rig.lane.status().general().pruning();
+    assert_eq!((totals.rows, totals.runs), (10, 1));
+    rig.lane.close().await.unwrap();
+    tokio::time::sleep(3 * hour).await;
+    assert_eq!(rig.count(4, "prune"), 3);
 }

@@ -1,9 +1,12 @@
 //! One batch: ask the database, mend what can be mended, name the reasons of refusals.
 
+use std::{collections::HashSet, time::Duration};
+
 use signer_client::wire::PublicKey;
+use tokio::time::Instant;
 
 use super::{
-    PostgresStore, audit,
+    Newest, PostgresStore, audit,
     error::Remedy,
     kind::{Answer, Evidence, Item, Kind},
     partitions, register,
@@ -40,6 +43,9 @@ const fn rule(verdict: i16) -> &'static str {
     }
 }
 
+/// After a lock could not be had in time, this long every batch looks first which keys are locked.
+const CONTENTION: Duration = Duration::from_secs(5);
+
 /// What became of one item.
 type Outcome<Subject> = Result<Answer<Subject>, Decision>;
 
@@ -58,13 +64,17 @@ impl PostgresStore {
         let (items, too_large): (Vec<_>, Vec<_>) =
             items.into_iter().partition(|item| K::fits(item.request.subject));
 
-        let outcomes = self.settle::<K>(&items).await?;
+        let outcomes = self.settle_unlocked::<K>(&items).await?;
         let mut refused: Vec<(Item<'_, K::Subject>, i16)> =
             too_large.into_iter().map(|item| (item, TOO_LARGE)).collect();
         for (item, outcome) in items.iter().zip(outcomes) {
             decisions[item.place] = match outcome {
                 Err(decision) => decision,
-                Ok(Answer { verdict: NO_STATE, .. }) => Decision::Unregistered,
+                // A key gets its id and its state in one transaction, for good.
+                Ok(Answer { verdict: NO_STATE, .. }) => {
+                    let key = item.request.key;
+                    return Err(self.shared.halt(RolledBack::RecordsLost { key }));
+                }
                 Ok(answer) if matches!(answer.verdict, NEW | REPEAT) => {
                     self.release::<K>(item, &answer)?
                 }
@@ -101,6 +111,43 @@ impl PostgresStore {
                 Some(Item { place, validator, request })
             })
             .collect())
+    }
+
+    /// The same as [`Self::settle`], and nobody waits for keys that an operator's work has locked
+    /// (an import, mostly) but those who ask for these keys.
+    async fn settle_unlocked<K: Kind>(
+        &mut self,
+        items: &[Item<'_, K::Subject>],
+    ) -> Result<Vec<Outcome<K::Subject>>, StoreError> {
+        let is_contended = self.contended_until.is_some_and(|until| Instant::now() < until);
+        if !is_contended {
+            match self.settle::<K>(items).await {
+                Err(error) if Remedy::of(&error) == Remedy::LeaveOutLocked => {
+                    tracing::warn!(
+                        "the records of some keys are locked by other work on the database; \
+                         requests for them fail until it ends"
+                    );
+                    self.contended_until = Some(Instant::now() + CONTENTION);
+                }
+                settled => return settled,
+            }
+        }
+        let ids: Vec<i32> = items.iter().map(|item| item.validator).collect();
+        let query = sqlx::query_scalar(K::UNLOCKED).bind(ids);
+        let connection = self.connection()?;
+        let unlocked = async { Ok(query.fetch_all(connection).await?) };
+        let unlocked: HashSet<i32> = in_time(unlocked).await?.into_iter().collect();
+        let is_unlocked = |item: &Item<'_, K::Subject>| unlocked.contains(&item.validator);
+        if !items.iter().all(is_unlocked) {
+            self.contended_until = Some(Instant::now() + CONTENTION);
+        }
+        let free: Vec<_> = items.iter().copied().filter(is_unlocked).collect();
+        let mut settled = self.settle::<K>(&free).await?.into_iter();
+        let outcome = |item| {
+            let outcome = if is_unlocked(item) { settled.next() } else { None };
+            outcome.unwrap_or(Err(Decision::Unreadable))
+        };
+        Ok(items.iter().map(outcome).collect())
     }
 
     /// An outcome for every item, in their order.
@@ -185,7 +232,7 @@ impl PostgresStore {
                 self.make_partitions::<K>(items).await?;
                 self.send_once::<K>(items, pin).await
             }
-            Remedy::Singly | Remedy::GiveUp => Err(error),
+            Remedy::LeaveOutLocked | Remedy::Singly | Remedy::GiveUp => Err(error),
         }
     }
 
@@ -194,7 +241,9 @@ impl PostgresStore {
         items: &[Item<'_, K::Subject>],
         pin: bool,
     ) -> Result<Vec<Answer<K::Subject>>, StoreError> {
-        let answers = in_time(K::ask(self.connection()?, items, pin)).await?;
+        let cluster = self.shared.identity.cluster;
+        let asked = in_time(K::ask(self.connection()?, items, pin, cluster)).await;
+        let answers = asked.map_err(|error| self.shared.heed(error))?;
         if let Some(answer) = answers.iter().find(|answer| answer.verdict == NEW) {
             self.shared.note_durable(answer.xid);
         }
@@ -248,6 +297,15 @@ impl PostgresStore {
             return Err(self.shared.halt(RolledBack::RecordsLost { key }));
         }
         released.remember(key, subject, signing_root);
+        if is_new {
+            self.shared.note_newest(Newest {
+                xid: answer.xid,
+                key,
+                validator: item.validator,
+                height: K::height(subject),
+                has_reached: K::HAS_REACHED,
+            });
+        }
         Ok(if is_new { Decision::New } else { Decision::Repeat })
     }
 

@@ -44,6 +44,8 @@ pub(in crate::slashing::store) fn cause(error: sqlx::Error) -> StoreError {
 pub(super) enum Remedy {
     /// Nothing was recorded, and others were to blame: send it again.
     Retry,
+    /// Somebody holds the state of a key for long: leave out the keys that are locked.
+    LeaveOutLocked,
     /// It may have been recorded: connect again and send the same batch again.
     Resend,
     /// Make the tables that it needs and send it again.
@@ -57,6 +59,7 @@ pub(super) enum Remedy {
 impl Remedy {
     pub(super) fn of(error: &StoreError) -> Self {
         match error {
+            StoreError::NotCommitted(cause) if is_lock_timeout(cause) => Self::LeaveOutLocked,
             StoreError::NotCommitted(_) => Self::Retry,
             StoreError::NoConnection(_) | StoreError::NoAnswer => Self::Resend,
             StoreError::NoPartition(_) => Self::MakePartitions,
@@ -64,4 +67,10 @@ impl Remedy {
             _ => Self::GiveUp,
         }
     }
+}
+
+/// Whether it is `lock_not_available`.
+fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "55P03")
 }

@@ -6,6 +6,7 @@
 
 use signer_client::wire::{Epoch, Root, Slot};
 use sqlx::{PgConnection, Row, postgres::PgRow};
+use uuid::Uuid;
 
 use super::{
     audit::AuditColumns,
@@ -18,7 +19,7 @@ use crate::slashing::{
     StoreError,
     refusal::{RecordedAttestation, RecordedBlock},
     rules::{self, AttestationState, BlockState, HistoryNeeded, LARGEST, Verdict, VoteEpochs},
-    store::Request,
+    store::{Request, RolledBack},
 };
 
 /// A request on its way to the database.
@@ -67,14 +68,19 @@ pub(super) trait Kind: Sized + Send + 'static {
     type State: Copy + Send + std::fmt::Debug;
     type Watermark: Copy + Send + std::fmt::Debug;
 
+    /// Those of some keys whose state nobody has locked at this moment.
+    const UNLOCKED: &'static str;
+
     /// Whether the database's numbers reach this far.
     fn fits(subject: Self::Subject) -> bool;
 
-    /// Sends the items as one transaction; answers come in the order of the items.
+    /// Sends the items as one transaction; answers come in the order of the items. Fails if the
+    /// database is another one than `cluster`: the ids of the items are nothing to it.
     fn ask(
         connection: &mut PgConnection,
         items: &[Item<'_, Self::Subject>],
         pin: bool,
+        cluster: Uuid,
     ) -> impl Future<Output = Result<Vec<Answer<Self::Subject>>, StoreError>> + Send;
 
     /// Reads what the items were compared with, in their order.
@@ -88,6 +94,12 @@ pub(super) trait Kind: Sized + Send + 'static {
         state: &Self::State,
         request: &Request<Self::Subject>,
     ) -> Result<Verdict, HistoryNeeded>;
+
+    /// Asks whether the maximum of a key (its id is `$1`) has reached `$2`.
+    const HAS_REACHED: &'static str;
+
+    /// The part of a subject that [`Self::HAS_REACHED`] takes.
+    fn height(subject: Self::Subject) -> i64;
 
     /// Number of the partition that the subject's record goes to, where there are partitions.
     fn partition(subject: Self::Subject) -> Option<i64>;
@@ -120,9 +132,17 @@ fn known_root(root: Root) -> Option<Root> {
 fn in_order<Subject: Copy>(
     rows: &[PgRow],
     count: usize,
+    cluster: Uuid,
     known: impl Fn(&PgRow) -> Result<Option<Subject>, StoreError>,
 ) -> Result<Vec<Answer<Subject>>, StoreError> {
     let impossible = StoreError::ImpossibleValue { column: "ord" };
+    // Without the one row about the database as a whole there are none.
+    let first = rows.first().ok_or(RolledBack::TablesLost)?;
+    if let Some(found) = first.try_get::<Option<&str>, _>("other_cluster")? {
+        let impossible = StoreError::ImpossibleValue { column: "cluster" };
+        let found = found.parse().map_err(|_| impossible)?;
+        return Err(RolledBack::AnotherDatabase { expected: cluster, found }.into());
+    }
     let mut answers = vec![None; count];
     for row in rows {
         let place: i64 = row.try_get("ord")?;
@@ -166,7 +186,8 @@ const ATTEST: &str = concat!(
     " FROM ",
     audit_columns_from_arrays!(),
     " JOIN verdicts USING (ord) WHERE verdict = 1 ON CONFLICT (id) DO NOTHING) \
-     SELECT ord, verdict, known_source, known_target, xid FROM verdicts"
+     SELECT ord, verdict, known_source, known_target, xid, \
+       NULLIF((SELECT cluster FROM sp_meta), $24::uuid)::text AS other_cluster FROM verdicts"
 );
 
 const ATTESTATION_EVIDENCE: &str = "SELECT t.ord, m.genesis_validators_root, m.high_epoch, \
@@ -187,7 +208,8 @@ const ATTESTATION_EVIDENCE: &str = "SELECT t.ord, m.genesis_validators_root, m.h
        AND a.target_epoch < t.tgt AND a.source_epoch > t.src LIMIT 1) inside ON true \
      ORDER BY t.ord";
 
-fn vote_epochs(
+/// A pair of columns; `None` where either is none.
+pub(super) fn vote_epochs(
     row: &PgRow,
     source: &'static str,
     target: &'static str,
@@ -202,6 +224,9 @@ impl Kind for Attestations {
     type State = AttestationState;
     type Watermark = Epoch;
 
+    const UNLOCKED: &'static str = "SELECT validator_id FROM att_state \
+         WHERE validator_id = ANY ($1) FOR NO KEY UPDATE SKIP LOCKED";
+
     fn fits(VoteEpochs { source, target }: VoteEpochs) -> bool {
         source.0 <= LARGEST && target.0 <= LARGEST
     }
@@ -210,6 +235,7 @@ impl Kind for Attestations {
         connection: &mut PgConnection,
         items: &[Item<'_, VoteEpochs>],
         pin: bool,
+        cluster: Uuid,
     ) -> Result<Vec<Answer<VoteEpochs>>, StoreError> {
         let (sources, targets) = epoch_columns(items);
         let rows = audit_rows(items)
@@ -220,9 +246,12 @@ impl Kind for Attestations {
             .bind(roots(items))
             .bind(chains(items))
             .bind(pin)
+            .bind(cluster.to_string())
             .fetch_all(connection)
             .await?;
-        in_order(&rows, items.len(), |row| vote_epochs(row, "known_source", "known_target"))
+        in_order(&rows, items.len(), cluster, |row| {
+            vote_epochs(row, "known_source", "known_target")
+        })
     }
 
     async fn evidence(
@@ -247,6 +276,13 @@ impl Kind for Attestations {
         let Request { subject, signing_root, .. } = *request;
         let history = Some(evidence.history.as_slice());
         rules::attestation(state, evidence.high_watermark, subject, signing_root, history)
+    }
+
+    const HAS_REACHED: &'static str =
+        "SELECT EXISTS (SELECT FROM att_state WHERE validator_id = $1 AND max_target >= $2)";
+
+    fn height(subject: VoteEpochs) -> i64 {
+        to_stored(subject.target.0)
     }
 
     fn partition(subject: VoteEpochs) -> Option<i64> {
@@ -321,7 +357,8 @@ const BLOCK: &str = concat!(
     " FROM ",
     audit_columns_from_arrays!(),
     " JOIN verdicts USING (ord) WHERE verdict = 1 ON CONFLICT (id) DO NOTHING) \
-     SELECT ord, verdict, known_slot, xid FROM verdicts"
+     SELECT ord, verdict, known_slot, xid, \
+       NULLIF((SELECT cluster FROM sp_meta), $23::uuid)::text AS other_cluster FROM verdicts"
 );
 
 const BLOCK_EVIDENCE: &str = "SELECT t.ord, m.genesis_validators_root, m.high_epoch, m.high_slot, \
@@ -338,6 +375,9 @@ impl Kind for Blocks {
     type State = BlockState;
     type Watermark = Slot;
 
+    const UNLOCKED: &'static str = "SELECT validator_id FROM blk_state \
+         WHERE validator_id = ANY ($1) FOR NO KEY UPDATE SKIP LOCKED";
+
     fn fits(slot: Slot) -> bool {
         slot.0 <= LARGEST
     }
@@ -346,6 +386,7 @@ impl Kind for Blocks {
         connection: &mut PgConnection,
         items: &[Item<'_, Slot>],
         pin: bool,
+        cluster: Uuid,
     ) -> Result<Vec<Answer<Slot>>, StoreError> {
         let rows = audit_rows(items)
             .bind(sqlx::query(BLOCK))
@@ -354,9 +395,10 @@ impl Kind for Blocks {
             .bind(roots(items))
             .bind(chains(items))
             .bind(pin)
+            .bind(cluster.to_string())
             .fetch_all(connection)
             .await?;
-        in_order(&rows, items.len(), |row| Ok(stored_number(row, "known_slot")?.map(Slot)))
+        in_order(&rows, items.len(), cluster, |row| Ok(stored_number(row, "known_slot")?.map(Slot)))
     }
 
     async fn evidence(
@@ -379,6 +421,13 @@ impl Kind for Blocks {
         let Request { subject, signing_root, .. } = *request;
         let history = Some(evidence.history.as_slice());
         rules::block(state, evidence.high_watermark, subject, signing_root, history)
+    }
+
+    const HAS_REACHED: &'static str =
+        "SELECT EXISTS (SELECT FROM blk_state WHERE validator_id = $1 AND max_slot >= $2)";
+
+    fn height(slot: Slot) -> i64 {
+        to_stored(slot.0)
     }
 
     fn partition(_: Slot) -> Option<i64> {

@@ -12,19 +12,28 @@
 //! server still knows what it confirmed ([`identity`]).
 
 mod audit;
+mod audit_reader;
 mod audit_retention;
 mod clear;
 mod columns;
+mod copy;
 mod error;
+mod history;
 mod identity;
+mod import;
 mod kind;
+mod moves;
 mod open;
 mod partitions;
 mod prune;
+mod records;
 mod register;
 mod rows;
+mod safe_start;
 mod schema;
 mod session;
+mod snapshot;
+mod states;
 mod veto;
 
 use std::{
@@ -36,14 +45,15 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use signer_client::wire::{Epoch, PublicKey, Slot};
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
 use self::{
-    identity::{Identity, Probe},
+    identity::Probe,
     kind::{Attestations, Blocks},
+    prune::PruningRun,
     session::{Server, in_time},
     veto::Veto,
 };
@@ -51,12 +61,15 @@ use super::{AuditPart, Decision, HighWatermark, Request, RolledBack, Store, Stor
 use crate::{
     audit::{Entry, Filter},
     clock,
-    slashing::rules::VoteEpochs,
+    slashing::{marker::Identity, rules::VoteEpochs},
 };
 
 pub(super) use self::error::cause;
-pub(crate) use self::open::{OpenRequest, Opened};
 pub use self::schema::MigrateMode;
+pub(crate) use self::{
+    audit_reader::PostgresAuditReader,
+    open::{OpenRequest, Opened},
+};
 
 /// How PostgreSQL is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,10 +104,34 @@ struct Shared {
     ids: RwLock<HashMap<PublicKey, i32>>,
     /// A transaction that is durable, the newest known.
     durable_xid: AtomicI64,
+    /// What this process has released last.
+    newest: Mutex<Option<Newest>>,
     /// Highest target of any record, as far as this process knows.
     highest_target: AtomicU64,
     /// Once the database went back, nothing is signed until the process starts again.
     halted: OnceLock<RolledBack>,
+}
+
+/// A record of this process. A database that went back has lost it, or nothing of this process, and
+/// unlike the transaction counter it does not come back with the work of others.
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    /// The transaction that recorded it.
+    xid: i64,
+    key: PublicKey,
+    /// The key's id in the database.
+    validator: i32,
+    /// Its target epoch or slot.
+    height: i64,
+    /// The question whether the key's maximum has reached it.
+    has_reached: &'static str,
+}
+
+impl Newest {
+    async fn is_on(&self, connection: &mut PgConnection) -> Result<bool, StoreError> {
+        let asked = sqlx::query_scalar(self.has_reached).bind(self.validator).bind(self.height);
+        Ok(asked.fetch_one(connection).await?)
+    }
 }
 
 impl Shared {
@@ -107,6 +144,21 @@ impl Shared {
         self.halted.get_or_init(|| why).clone().into()
     }
 
+    /// Stops all connections for good if this error is a reason to.
+    fn heed(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::RolledBack(why) => self.halt(why),
+            other => other,
+        }
+    }
+
+    fn note_newest(&self, record: Newest) {
+        let mut newest = self.newest.lock();
+        if newest.is_none_or(|newest| newest.xid < record.xid) {
+            *newest = Some(record);
+        }
+    }
+
     fn note_durable(&self, xid: i64) {
         self.durable_xid.fetch_max(xid, Ordering::Relaxed);
     }
@@ -116,8 +168,16 @@ impl Shared {
         self.check_not_halted()?;
         // Before the probe: meanwhile other connections move it on.
         let durable_xid = self.durable_xid.load(Ordering::Relaxed);
-        let probe = in_time(Probe::take(connection)).await?;
+        let probe = in_time(Probe::take(connection)).await.map_err(|error| self.heed(error))?;
         probe.check(&self.identity, durable_xid).map_err(|why| self.halt(why))?;
+        let newest = *self.newest.lock();
+        if let Some(newest) = newest
+            && !in_time(newest.is_on(connection)).await?
+        {
+            return Err(self.halt(RolledBack::RecordsLost { key: newest.key }));
+        }
+        // Each probe takes a number, so that this one may hide what another connection has seen.
+        self.check_not_halted()?;
         self.note_durable(probe.xid);
         Ok(probe)
     }
@@ -135,24 +195,31 @@ pub(crate) struct PostgresStore {
     cares: bool,
     next_care: Instant,
     next_partitions: Instant,
+    /// Some keys are locked by an operator's work.
+    contended_until: Option<Instant>,
+    pruning: Option<PruningRun>,
+    audit_sweep: audit_retention::Sweep,
 }
 
 impl PostgresStore {
     fn new(
         shared: Arc<Shared>,
-        connection: PgConnection,
+        connection: Option<PgConnection>,
         high_watermark: Option<HighWatermark>,
         cares: bool,
     ) -> Self {
         let now = Instant::now();
         Self {
             shared,
-            connection: Some(connection),
+            connection,
             veto: Veto::default(),
             high_watermark,
             cares,
             next_care: now + CARE_INTERVAL,
             next_partitions: now + partitions::LOOK_INTERVAL,
+            contended_until: None,
+            pruning: None,
+            audit_sweep: audit_retention::Sweep::default(),
         }
     }
 
@@ -246,13 +313,14 @@ impl Store for PostgresStore {
         self.high_watermark
     }
 
-    fn batches(&self) -> Option<u64> {
+    fn transactions(&self) -> Option<u64> {
         // A counter that every batch writes would make them wait for each other; the server's own
         // transaction numbers take its place.
-        None
+        u64::try_from(self.shared.durable_xid.load(Ordering::Relaxed)).ok()
     }
 
     async fn write_audit(&mut self, entries: &[&Entry]) -> Result<(), StoreError> {
+        self.shared.check_not_halted()?;
         self.write_entries(entries).await?;
         self.care().await
     }
@@ -285,3 +353,6 @@ impl Store for PostgresStore {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

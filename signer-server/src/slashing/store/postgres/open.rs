@@ -10,25 +10,27 @@ use std::{
     },
 };
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use signer_client::wire::{Epoch, Root};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use super::{
     PostgresOptions, PostgresStore, Shared,
-    identity::{self, Probe},
+    identity::Probe,
     partitions,
     rows::stored_root,
-    schema,
+    safe_start, schema,
     session::{self, Server, in_patience, in_time},
 };
 use crate::{
     clock,
     slashing::{
         OpenError, PostgresUrl, SafeFloors, StoreError,
-        marker::{Marker, Places},
-        store::sqlite::{confirm, known_markers},
+        marker::{Identity, Marker, Places},
+        store::{
+            RolledBack,
+            start::{confirm, known_markers, refuse_replaced, tell_of_safe_start},
+        },
     },
 };
 
@@ -43,8 +45,17 @@ pub(crate) struct OpenRequest<'a> {
     pub(crate) network_root: Option<Root>,
     /// The operator confirmed a database that the markers do not know.
     pub(crate) accept_new_database: bool,
-    /// Floors to raise before anything is signed.
+    /// Make the tables when there are none.
+    pub(crate) create: bool,
+    /// Raise the floors of all keys to these before anything else; confirms the database, too.
     pub(crate) safe_start: Option<SafeFloors>,
+}
+
+impl OpenRequest<'_> {
+    /// Whether the operator takes the database as it is.
+    const fn is_confirmed(&self) -> bool {
+        self.accept_new_database || self.safe_start.is_some()
+    }
 }
 
 /// The connections of one signer.
@@ -55,8 +66,10 @@ pub(crate) struct Opened {
     pub(crate) blocks: PostgresStore,
     /// For everything else.
     pub(crate) general: PostgresStore,
-    /// Identity of the database.
-    pub(crate) cluster: Uuid,
+    /// For pruning; it connects when it has something to do.
+    pub(crate) pruning: PostgresStore,
+    /// Which database it is.
+    pub(crate) identity: Identity,
     /// This signer's number in audit ids.
     pub(crate) instance: i64,
 }
@@ -64,20 +77,43 @@ pub(crate) struct Opened {
 impl PostgresStore {
     /// Opens the database, making its tables when there are none and none are missed.
     pub(crate) async fn open(request: OpenRequest<'_>) -> Result<Opened, OpenError> {
+        let (general, identity, instance) = Self::open_one(&request).await?;
         let database = PathBuf::from(request.url.to_string());
-        if request.safe_start.is_some() {
-            return Err(OpenError::PostgresNotAvailable { url: request.url.to_string() });
-        }
         let failed = |source: StoreError| OpenError::Store { database: database.clone(), source };
-        let markers = known_markers(request.places, request.accept_new_database)?;
+        let shared = &general.shared;
+
+        let writers = request.options.attestation_connections.max(1);
+        let mut attestations = Vec::with_capacity(writers);
+        for _ in 0..writers {
+            attestations.push(another(shared).await.map_err(failed)?);
+        }
+        let blocks = another(shared).await.map_err(failed)?;
+        let pruning = Self::new(Arc::clone(shared), None, None, false);
+        Ok(Opened { attestations, blocks, general, pruning, identity, instance })
+    }
+
+    /// The same with one connection, for an operator's commands. Gives the identity of the
+    /// database, too.
+    pub(crate) async fn open_for_operator(
+        request: OpenRequest<'_>,
+    ) -> Result<(Self, Identity), OpenError> {
+        let (store, identity, _) = Self::open_one(&request).await?;
+        Ok((store, identity))
+    }
+
+    /// The first connection, the identity of the database, and this signer's number in audit ids.
+    async fn open_one(request: &OpenRequest<'_>) -> Result<(Self, Identity, i64), OpenError> {
+        let database = PathBuf::from(request.url.to_string());
+        let failed = |source: StoreError| OpenError::Store { database: database.clone(), source };
+        let markers = known_markers(request.places, request.is_confirmed())?;
         let server = Server::new(request.url, request.options.connect_timeout);
         let mut connection = server.connect().await.map_err(failed)?;
 
-        let (cluster, instance) = take_turn(&mut connection, &request, &database, &markers).await?;
+        let instance = take_turn(&mut connection, request, &database, &markers).await?;
         let highest_target = make_partitions(&mut connection).await.map_err(failed)?;
         session::warn_of_lagging_standbys(&mut connection).await;
         let probe = in_time(Probe::take(&mut connection)).await.map_err(failed)?;
-        if probe.identity.server.is_none() {
+        if !probe.tells_history() {
             tracing::warn!(
                 "this database engine does not tell whether it was restored or failed over: only \
                  lost records of this process's own signatures will be noticed"
@@ -88,22 +124,17 @@ impl PostgresStore {
             identity: probe.identity.clone(),
             ids: RwLock::new(HashMap::new()),
             durable_xid: AtomicI64::new(probe.xid),
+            newest: Mutex::new(None),
             highest_target: AtomicU64::new(highest_target.0),
             halted: OnceLock::new(),
         });
-
-        let writers = request.options.attestation_connections.max(1);
-        let mut attestations = Vec::with_capacity(writers);
-        for _ in 0..writers {
-            attestations.push(another(&shared).await.map_err(failed)?);
+        let identity = probe.identity;
+        if let Some(places) = request.places.filter(|_| request.is_confirmed()) {
+            let transactions = u64::try_from(probe.xid).unwrap_or(0);
+            confirm(places, &identity, transactions, &database, request.safe_start.is_some())?;
         }
-        let blocks = another(&shared).await.map_err(failed)?;
-        if let Some(places) = request.places.filter(|_| request.accept_new_database) {
-            // The server counts transactions itself.
-            confirm(places, cluster, 0, &database, false)?;
-        }
-        let general = Self::new(shared, connection, probe.high_watermark, true);
-        Ok(Opened { attestations, blocks, general, cluster, instance })
+        let store = Self::new(shared, Some(connection), probe.high_watermark, true);
+        Ok((store, identity, instance))
     }
 }
 
@@ -111,7 +142,7 @@ impl PostgresStore {
 async fn another(shared: &Arc<Shared>) -> Result<PostgresStore, StoreError> {
     let mut connection = shared.server.connect().await?;
     let probe = shared.probe(&mut connection).await?;
-    Ok(PostgresStore::new(Arc::clone(shared), connection, probe.high_watermark, false))
+    Ok(PostgresStore::new(Arc::clone(shared), Some(connection), probe.high_watermark, false))
 }
 
 /// Everything that signers which start together must do one after the other.
@@ -120,7 +151,7 @@ async fn take_turn(
     request: &OpenRequest<'_>,
     database: &Path,
     markers: &[Marker],
-) -> Result<(Uuid, i64), OpenError> {
+) -> Result<i64, OpenError> {
     let failed = |source: StoreError| OpenError::Store { database: database.to_owned(), source };
     // Before the lock, because without a schema there is nothing to lock.
     schema::examine(connection, database).await?;
@@ -132,27 +163,63 @@ async fn take_turn(
         let (marker, database) = (marker.clone(), database.to_owned());
         return Err(OpenError::DatabaseMissing { marker, database });
     }
+    if !found.is_ours && !request.create {
+        return Err(OpenError::NoDatabase { database: database.to_owned() });
+    }
     schema::prepare(connection, database, found, request.options.migrate).await?;
 
-    let meta = sqlx::query("SELECT cluster::text AS cluster, genesis_validators_root FROM sp_meta");
-    let meta = meta.fetch_one(&mut *connection).await.map_err(|error| failed(error.into()))?;
-    let cluster = identity::cluster(&meta).map_err(failed)?;
-    if let Some(marker) = markers.iter().find(|marker| marker.cluster != cluster) {
-        return Err(OpenError::DatabaseReplaced {
-            marker: marker.path.clone(),
-            database: database.to_owned(),
-            expected: marker.cluster,
-            found: cluster,
-        });
+    let probe = in_time(Probe::take(connection)).await.map_err(failed)?;
+    refuse_replaced(markers, probe.identity.cluster, database)?;
+    if let Some((marker, why)) = contradiction(&probe, markers) {
+        let (marker, database) = (marker.path.clone(), database.to_owned());
+        return Err(OpenError::ServerRolledBack { marker, database, why });
     }
+    let meta = sqlx::query("SELECT genesis_validators_root FROM sp_meta");
+    let meta = meta.fetch_one(&mut *connection).await.map_err(|error| failed(error.into()))?;
     let pinned = stored_root(&meta, "genesis_validators_root").map_err(failed)?;
     pin_network(connection, database, pinned, request.network_root).await?;
+    if request.is_confirmed() {
+        take_as_it_is(connection, request, database, &probe).await.map_err(failed)?;
+    }
     schema::unlock(connection).await.map_err(failed)?;
     let instance: i64 = sqlx::query_scalar("SELECT nextval('signer_instance')")
         .fetch_one(connection)
         .await
         .map_err(|error| failed(error.into()))?;
-    Ok((cluster, instance))
+    Ok(instance)
+}
+
+/// The first marker of this very database that remembers more, or another server.
+fn contradiction<'a>(probe: &Probe, markers: &'a [Marker]) -> Option<(&'a Marker, RolledBack)> {
+    let mut ours =
+        markers.iter().filter(|marker| marker.memory.identity.cluster == probe.identity.cluster);
+    ours.find_map(|marker| Some((marker, probe.check_marker(marker).err()?)))
+}
+
+/// Makes a confirmed database safe or, where it has lost records, at least another one than the
+/// copy that has them: should that one come back, the markers must not take it for this one.
+async fn take_as_it_is(
+    connection: &mut PgConnection,
+    request: &OpenRequest<'_>,
+    database: &Path,
+    probe: &Probe,
+) -> Result<(), StoreError> {
+    // A damaged marker is no reason not to start: that was confirmed, too.
+    let markers = request.places.and_then(|places| places.read().ok()).unwrap_or_default();
+    let contradiction = contradiction(probe, &markers).map(|(_, why)| why);
+    if let Some(floors) = request.safe_start {
+        let keys =
+            in_patience(safe_start::start_safely(connection, floors, contradiction.is_some()))
+                .await?;
+        tell_of_safe_start(database, floors, keys);
+    } else if matches!(
+        contradiction,
+        Some(RolledBack::TransactionsLost { .. } | RolledBack::HaltedBefore { .. })
+    ) {
+        // Another timeline, server or table tells the two apart already.
+        in_time(safe_start::renew_identity(connection)).await?;
+    }
+    Ok(())
 }
 
 /// Ties the database to the network's chain, or checks that it already is.

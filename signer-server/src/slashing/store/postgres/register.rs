@@ -23,6 +23,14 @@ pub(super) async fn look_up(
         .await
 }
 
+/// All keys.
+pub(super) async fn all(
+    connection: &mut PgConnection,
+) -> Result<Vec<(PublicKey, i32)>, StoreError> {
+    let rows = sqlx::query("SELECT id, pubkey FROM validator").fetch_all(connection).await?;
+    rows.iter().map(key_and_id).collect()
+}
+
 async fn ids(
     query: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
     connection: &mut PgConnection,
@@ -33,5 +41,9 @@ async fn ids(
 }
 
 fn key_and_id(row: &PgRow) -> Result<(PublicKey, i32), StoreError> {
-    Ok((PublicKey(fixed(row.try_get("pubkey")?, "pubkey")?), row.try_get("id")?))
+    Ok((public_key(row)?, row.try_get("id")?))
+}
+
+pub(super) fn public_key(row: &PgRow) -> Result<PublicKey, StoreError> {
+    Ok(PublicKey(fixed(row.try_get("pubkey")?, "pubkey")?))
 }

@@ -27,11 +27,19 @@ choices! {
 }
 
 /// The schema, one file per version; a published file never changes.
-const SCHEMA: [(i64, &str, &str); 1] = [(
-    1,
-    "slashing protection and audit",
-    include_str!("../../../../../migrations/postgres/0001_slashing_protection_and_audit.sql"),
-)];
+const SCHEMA: [(i64, &str, &str); 3] = [
+    (
+        1,
+        "slashing protection and audit",
+        include_str!("../../../../../migrations/postgres/0001_slashing_protection_and_audit.sql"),
+    ),
+    (
+        2,
+        "dropping partitions",
+        include_str!("../../../../../migrations/postgres/0002_dropping_partitions.sql"),
+    ),
+    (3, "safe start", include_str!("../../../../../migrations/postgres/0003_safe_start.sql")),
+];
 
 const LOCK: &str =
     "SELECT pg_advisory_lock(hashtext('midslot schema'), hashtext(current_schema()))";

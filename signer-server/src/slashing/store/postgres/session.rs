@@ -33,6 +33,13 @@ const SETTINGS: &str = "SELECT set_config('lock_timeout', '2s', false), \
 const SCHEMA_SETTINGS: &str = "SELECT set_config('lock_timeout', '120s', false), \
      set_config('statement_timeout', '120s', false)";
 
+/// For a transaction of an operator's, who waits longer than a signature may. They take no snapshot.
+pub(super) const LONG_WORK: [&str; 3] = [
+    "SET LOCAL lock_timeout = '30s'",
+    "SET LOCAL statement_timeout = '10min'",
+    "SET LOCAL idle_in_transaction_session_timeout = '2min'",
+];
+
 /// Settings that durability depends on, with the values that are safe.
 const DURABILITY: [(&str, &[&str]); 4] = [
     ("fsync", &["on"]),

@@ -123,21 +123,24 @@ impl SqliteImport<'_> {
         let before = *self.keys.get(&import.key).ok_or(StoreError::StateMissing { missing: 1 })?;
         let attestations = match &import.attestations {
             Some(part) => {
-                let recorded = snapshot::attestations(
-                    &mut self.transaction,
-                    &before,
-                    part.floor.target,
-                    part.max.target,
-                )
-                .await?;
+                let recorded = match part.targets() {
+                    Some((first, last)) => {
+                        snapshot::attestations(&mut self.transaction, &before, first, last).await?
+                    }
+                    None => vec![],
+                };
                 Some(part.merge(&before.attestation, &recorded))
             }
             None => None,
         };
         let blocks = match &import.blocks {
             Some(part) => {
-                let recorded =
-                    snapshot::blocks(&mut self.transaction, &before, part.floor, part.max).await?;
+                let recorded = match part.slots() {
+                    Some((first, last)) => {
+                        snapshot::blocks(&mut self.transaction, &before, first, last).await?
+                    }
+                    None => vec![],
+                };
                 Some(part.merge(&before.block, &recorded))
             }
             None => None,

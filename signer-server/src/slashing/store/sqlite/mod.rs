@@ -17,6 +17,7 @@ mod error;
 mod file;
 mod import;
 mod kind;
+mod moves;
 mod network_fs;
 mod open;
 mod prune;
@@ -38,16 +39,13 @@ use self::{
 use super::{AuditPart, Decision, HighWatermark, Request, Store, StoreError};
 use crate::{
     audit::{Entry, Filter},
-    slashing::rules::VoteEpochs,
+    slashing::{marker::Identity, rules::VoteEpochs},
 };
 
+pub(super) use self::error::cause;
 pub(crate) use self::{
     audit_reader::SqliteAuditReader,
     open::{OpenRequest, Opened},
-};
-pub(super) use self::{
-    error::cause,
-    open::{confirm, known_markers},
 };
 
 /// See the module.
@@ -68,9 +66,9 @@ pub(crate) struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Identity of the database.
-    pub(crate) fn cluster(&self) -> uuid::Uuid {
-        self.state.cluster
+    /// Which database it is.
+    pub(in crate::slashing) const fn identity(&self) -> Identity {
+        Identity::of_file(self.state.cluster)
     }
 
     /// Fails when what was written would not be found again.
@@ -103,7 +101,7 @@ impl Store for SqliteStore {
         self.state.high_watermark
     }
 
-    fn batches(&self) -> Option<u64> {
+    fn transactions(&self) -> Option<u64> {
         Some(self.state.batches)
     }
 

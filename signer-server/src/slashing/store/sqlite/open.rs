@@ -21,8 +21,9 @@ use super::{
     state::State,
 };
 use crate::slashing::{
-    CONFIRM_OPTION, OpenError, SAFE_START_OPTION, SafeFloors, StoreError,
-    marker::{self, Marker, Places},
+    OpenError, SafeFloors, StoreError,
+    marker::{self, Identity, Marker, Places},
+    store::start::{confirm, known_markers, refuse_replaced, tell_of_safe_start},
 };
 
 /// The schema, one file per version; a published file never changes.
@@ -123,19 +124,12 @@ async fn examine(
 
     prepare_schema(connection, path).await?;
     let mut state = State::load(connection).await.map_err(failed)?;
-    if let Some(marker) = markers.iter().find(|marker| marker.cluster != state.cluster) {
-        return Err(OpenError::DatabaseReplaced {
-            marker: marker.path.clone(),
-            database: path.to_owned(),
-            expected: marker.cluster,
-            found: state.cluster,
-        });
-    }
-    if let Some(marker) = markers.iter().find(|marker| marker.batches > state.batches) {
+    refuse_replaced(markers, state.cluster, path)?;
+    if let Some(marker) = markers.iter().find(|marker| marker.memory.transactions > state.batches) {
         return Err(OpenError::DatabaseRolledBack {
             marker: marker.path.clone(),
             database: path.to_owned(),
-            known: marker.batches,
+            known: marker.memory.transactions,
             found: state.batches,
         });
     }
@@ -158,8 +152,8 @@ async fn examine(
         state = State::load(connection).await.map_err(failed)?;
     }
     if let Some(places) = request.places.filter(|_| request.is_confirmed()) {
-        let (cluster, batches) = (state.cluster, state.batches);
-        confirm(places, cluster, batches, path, request.safe_start.is_some())?;
+        let identity = Identity::of_file(state.cluster);
+        confirm(places, &identity, state.batches, path, request.safe_start.is_some())?;
     }
     Ok((state, file, next_audit_id))
 }
@@ -171,13 +165,7 @@ async fn start_safely(
     floors: SafeFloors,
 ) -> Result<(), StoreError> {
     let keys = safe_start::raise_all_floors(connection, floors).await?;
-    let SafeFloors { epoch, slot } = floors;
-    tracing::warn!(
-        database = %path.display(), keys, %epoch, %slot,
-        "{SAFE_START_OPTION}: no key attests to a target up to this epoch or proposes up to this \
-         slot, and none attests before the chain has justified this epoch. Take the option away \
-         now: every start with it costs each key one duty"
-    );
+    tell_of_safe_start(path, floors, keys);
     Ok(())
 }
 
@@ -185,47 +173,11 @@ async fn start_safely(
 fn is_older_copy(places: &Places, state: &State) -> bool {
     places.read().is_ok_and(|markers| {
         let mut markers = markers.iter();
-        markers.any(|marker| marker.cluster == state.cluster && marker.batches > state.batches)
+        markers.any(|marker| {
+            marker.memory.identity.cluster == state.cluster
+                && marker.memory.transactions > state.batches
+        })
     })
-}
-
-/// The operator has confirmed: from now on the markers remember this database.
-pub(in crate::slashing::store) fn confirm(
-    places: &Places,
-    cluster: Uuid,
-    batches: u64,
-    path: &Path,
-    safely: bool,
-) -> Result<(), OpenError> {
-    if safely {
-        return places.write(cluster, batches, path).map_err(OpenError::Marker);
-    }
-    let markers = places.read();
-    if markers.as_ref().is_ok_and(|markers| markers.iter().all(|found| found.cluster == cluster)) {
-        tracing::warn!(
-            "{CONFIRM_OPTION} confirms nothing: the slashing protection database is the one that \
-             was in use. Take the option away; left in place it would accept a lost database, too"
-        );
-        return Ok(());
-    }
-    tracing::warn!(
-        database = %path.display(), %cluster,
-        "this slashing protection database was confirmed by {CONFIRM_OPTION}: what was signed with \
-         another one is not known here. Take the option away now"
-    );
-    places.write(cluster, batches, path).map_err(OpenError::Marker)
-}
-
-/// Markers that the database must agree with: none once the operator has confirmed.
-pub(in crate::slashing::store) fn known_markers(
-    places: Option<&Places>,
-    accept: bool,
-) -> Result<Vec<Marker>, OpenError> {
-    match places.map(Places::read) {
-        None => Ok(vec![]),
-        Some(_) if accept => Ok(vec![]),
-        Some(markers) => markers.map_err(OpenError::Marker),
-    }
 }
 
 /// No file, or one into which nothing was ever written.

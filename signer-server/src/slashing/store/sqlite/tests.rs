@@ -105,12 +105,12 @@ async fn state_survives_a_restart_exactly() {
         audit: vote(3, 1, 1, 1).audit,
     };
     assert_eq!(store.clear_blocks(&[block]).await.unwrap(), [Decision::New]);
-    let (keys, cluster) = (store.state.keys.clone(), store.cluster());
+    let (keys, identity) = (store.state.keys.clone(), store.identity());
     store.close().await.unwrap();
 
     let store = open_in(&folder).await.unwrap();
     assert_eq!(store.state.keys, keys);
-    assert_eq!(store.cluster(), cluster);
+    assert_eq!(store.identity(), identity);
     assert_eq!(store.state.genesis_validators_root, Some(CHAIN));
     let state = store.state.keys[&PublicKey([1; 48])].attestation;
     let epochs = |source, target| Some(VoteEpochs { source: Epoch(source), target: Epoch(target) });

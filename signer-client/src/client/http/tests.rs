@@ -1,0 +1,7 @@
+//! The client against a signer on loopback that does what a test wants.
+
+mod answers;
+mod batches;
+mod endpoints;
+mod fake;
+mod tls;

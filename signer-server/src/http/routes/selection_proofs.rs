@@ -1,0 +1,129 @@
+//! `POST /midslot/v1/selection-proofs`: selection proofs ahead of their slots.
+//!
+//! Three answers: all proofs as JSON, one line for each slot as it is finished, or that the proofs
+//! will be made.
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    body::Body,
+    extract::{Extension, State},
+    response::Response,
+};
+use futures_util::{
+    future::join_all,
+    stream::{FuturesUnordered, StreamExt},
+};
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use signer_client::wire::{QuotedU64, Slot};
+
+use super::sign_batch::{Item, MaxBatchKeys};
+use crate::{
+    http::{
+        accept::{self, JSON_LINES},
+        body::{RawBody, Unread},
+        identity,
+        reply::{self, Refused},
+        server_timing::{ServerTiming, Stopwatch},
+    },
+    listen::Peer,
+    selection::PreRequestError,
+    signing::{PreRequestRefused, PreRequested, SigningService, SlotAnswer},
+};
+
+#[derive(Serialize)]
+struct Slots {
+    slots: Vec<OneSlot>,
+}
+
+#[derive(Serialize)]
+struct OneSlot {
+    slot: Slot,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subcommittee_index: Option<QuotedU64>,
+    proofs: Vec<Item>,
+}
+
+#[derive(Serialize)]
+struct Accepted {
+    accepted: usize,
+    cached: usize,
+}
+
+impl From<SlotAnswer> for OneSlot {
+    fn from(SlotAnswer { slot, subcommittee_index, proofs }: SlotAnswer) -> Self {
+        let proofs = proofs.into_iter().map(Item::from).collect();
+        Self { slot, subcommittee_index, proofs }
+    }
+}
+
+impl OneSlot {
+    /// The slot as a line of its own.
+    fn line(&self) -> Vec<u8> {
+        match serde_json::to_vec(self) {
+            Ok(mut line) => {
+                line.push(b'\n');
+                line
+            }
+            // Integers and texts under names that are texts.
+            Err(error) => {
+                tracing::error!(%error, "a line could not be written as JSON");
+                Vec::new()
+            }
+        }
+    }
+}
+
+pub(in crate::http) async fn post(
+    State(signing): State<Arc<SigningService>>,
+    State(MaxBatchKeys(max_keys)): State<MaxBatchKeys>,
+    State(server_timing): State<ServerTiming>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    body: Result<RawBody, Unread>,
+) -> Response {
+    let client = identity::client(peer);
+    let mut stopwatch = Stopwatch::start(server_timing);
+    let (body, limit) = match super::sign::whole(body, &headers) {
+        Ok(whole) => whole,
+        Err((refused, reason)) => {
+            signing.refuse_unread(client, "", super::sign::outcome(refused), &reason);
+            return stopwatch.stop(refused.reply_own(&headers, &reason));
+        }
+    };
+    let requested = signing.pre_request(client, &body, max_keys, limit).await;
+    // What was read is kept in another form from here on.
+    drop(body);
+    let response = match requested {
+        Ok(PreRequested::Accepted(accepted)) => {
+            let accepted = Accepted { accepted: accepted.accepted, cached: accepted.cached };
+            reply::json(StatusCode::ACCEPTED, &accepted)
+        }
+        Ok(PreRequested::Proofs(begun)) if accept::wants_json_lines(&headers) => {
+            let finished: FuturesUnordered<_> = begun.each().into_iter().collect();
+            let lines = finished.map(|(slot, _)| Ok::<_, Infallible>(OneSlot::from(slot).line()));
+            reply::with_type(StatusCode::OK, JSON_LINES, Body::from_stream(lines))
+        }
+        Ok(PreRequested::Proofs(begun)) => {
+            let finished = join_all(begun.each()).await.into_iter().map(|(slot, timings)| {
+                stopwatch.timings.include(timings);
+                OneSlot::from(slot)
+            });
+            let slots = Slots { slots: finished.collect() };
+            reply::json(StatusCode::OK, &slots)
+        }
+        Err(error) => refusal(&error).reply_own(&headers, &error.to_string()),
+    };
+    stopwatch.stop(response)
+}
+
+fn refusal(error: &PreRequestRefused) -> Refused {
+    match error {
+        PreRequestRefused::Overloaded(_) | PreRequestRefused::BacklogFull(_) => Refused::Overloaded,
+        PreRequestRefused::Bad(
+            PreRequestError::TooManyKeys { .. } | PreRequestError::TooManyProofs { .. },
+        ) => Refused::TooLarge,
+        PreRequestRefused::Bad(_) => Refused::Malformed,
+    }
+}
