@@ -3,8 +3,9 @@
 //!
 //! Every figure is a ratio of two sides that were measured in turns in the same run; the medians of
 //! the turns are compared. `cargo signing-bench` runs all of it, `cargo signing-bench NAME ...`
-//! only the rows of those names: batch, burst, distinct, block, audit, records, records-postgres. The
-//! last two are no ratios: they are the time and the memory of moving many records in and out.
+//! only the rows of those names: batch, burst, distinct, block, audit, lane, records,
+//! records-postgres. `lane` is a table: what slashing protection clears on each database, and what
+//! that costs. The last two are the time and the memory of moving many records in and out.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 #![expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
@@ -12,6 +13,7 @@
 mod audit;
 mod baseline;
 mod block_latency;
+mod lane;
 mod load;
 mod raw_loop;
 mod records;
@@ -24,7 +26,8 @@ const TURNS: usize = 5;
 
 fn main() -> Result<()> {
     let chosen: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--").collect();
-    let known = ["batch", "burst", "distinct", "block", "audit", "records", "records-postgres"];
+    let known =
+        ["batch", "burst", "distinct", "block", "audit", "lane", "records", "records-postgres"];
     if let Some(unknown) = chosen.iter().find(|name| !known.contains(&name.as_str())) {
         bail!("unknown row {unknown}; there are {}", known.join(", "));
     }
@@ -46,6 +49,9 @@ fn main() -> Result<()> {
         }
         if wants("audit") {
             audit::compare().await?;
+        }
+        if wants("lane") {
+            lane::table().await?;
         }
         if wants("records") {
             records::move_in_and_out().await?;

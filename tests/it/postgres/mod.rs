@@ -5,7 +5,9 @@ mod degraded;
 mod faults;
 mod halted;
 mod http;
+mod mutants;
 mod oracle;
+mod outages;
 mod race;
 mod records;
 mod rollback;
@@ -14,7 +16,10 @@ mod start;
 
 use std::time::Duration;
 
-use midslot_tests::postgres::{PostgresCluster, TestDatabase};
+use midslot_tests::{
+    Dice,
+    postgres::{PostgresCluster, TestDatabase},
+};
 use signer_client::wire::{Epoch, PublicKey, Root, Slot};
 use signer_server::{
     audit::{Client, Outcome},
@@ -25,15 +30,15 @@ use signer_server::{
     },
 };
 
-const CHAIN: Root = Root([9; 32]);
+pub(super) const CHAIN: Root = Root([9; 32]);
 const OTHER_CHAIN: Root = Root([8; 32]);
 
 /// An empty database on the cluster that nothing breaks.
-async fn database() -> TestDatabase {
+pub(super) async fn database() -> TestDatabase {
     PostgresCluster::shared().await.unwrap().database().await.unwrap()
 }
 
-fn options(url: &str) -> OpenOptions {
+pub(super) fn options(url: &str) -> OpenOptions {
     OpenOptions {
         // The machine may be busy with other tests.
         timeout: Duration::from_secs(30),
@@ -57,7 +62,7 @@ async fn ready(url: &str) -> SlashingProtection {
     protection
 }
 
-fn key(number: u32) -> PublicKey {
+pub(super) fn key(number: u32) -> PublicKey {
     let mut bytes = [0; 48];
     bytes[44..].copy_from_slice(&number.to_be_bytes());
     PublicKey(bytes)
@@ -76,11 +81,11 @@ fn attestation_on(chain: Root, source: u64, target: u64, root: u8) -> Duty {
     }
 }
 
-fn attestation(source: u64, target: u64, root: u8) -> Duty {
+pub(super) fn attestation(source: u64, target: u64, root: u8) -> Duty {
     attestation_on(CHAIN, source, target, root)
 }
 
-fn block(slot: u64, root: u8) -> Duty {
+pub(super) fn block(slot: u64, root: u8) -> Duty {
     Duty {
         duty_type: DutyType::BlockV2,
         signing_root: Root([root; 32]),
@@ -90,7 +95,7 @@ fn block(slot: u64, root: u8) -> Duty {
 }
 
 /// Clears and ends the ticket as the signer would.
-async fn sign(
+pub(super) async fn sign(
     protection: &SlashingProtection,
     key: PublicKey,
     duty: &Duty,
@@ -106,7 +111,7 @@ async fn sign(
 }
 
 /// The word for an answer: `new`, `repeat`, the code of a refusal, or `failed`.
-fn word(answer: &Result<Cleared, NotCleared>) -> &'static str {
+pub(super) fn word(answer: &Result<Cleared, NotCleared>) -> &'static str {
     match answer {
         Ok(cleared) if cleared.is_repeat() => "repeat",
         Ok(_) => "new",
@@ -116,20 +121,10 @@ fn word(answer: &Result<Cleared, NotCleared>) -> &'static str {
     }
 }
 
-async fn said(protection: &SlashingProtection, number: u32, duty: &Duty) -> &'static str {
+pub(super) async fn said(
+    protection: &SlashingProtection,
+    number: u32,
+    duty: &Duty,
+) -> &'static str {
     word(&sign(protection, key(number), duty).await)
-}
-
-/// A small generator of numbers that look random and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    /// A number below `bound`.
-    fn roll(&mut self, bound: u64) -> u64 {
-        // xorshift64*, Vigna 2016.
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) % bound
-    }
 }

@@ -1,26 +1,11 @@
 //! Signers that share a database and are asked for conflicting duties of the same keys at once.
 
+use midslot_tests::released::{Vote, slashable_votes};
+
 use super::*;
 
 const KEYS: u64 = 12;
 const ROUNDS: u64 = 150;
-
-/// A duty that was released.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Vote {
-    pub(super) key: u64,
-    pub(super) source: u64,
-    pub(super) target: u64,
-    pub(super) root: u8,
-}
-
-/// The conditions of EIP-3076 written down without any cleverness.
-fn is_slashable(one: &Vote, other: &Vote) -> bool {
-    let double = one.target == other.target && one != other;
-    let surrounds =
-        |outer: &Vote, inner: &Vote| outer.source < inner.source && inner.target < outer.target;
-    one.key == other.key && (double || surrounds(one, other) || surrounds(other, one))
-}
 
 /// Epochs between two targets of a race over several partitions.
 pub(super) const STRIDE: u64 = 75;
@@ -103,17 +88,9 @@ async fn racing_signers_release_nothing_slashable_and_every_request_is_answered(
     assert!(count > 50, "only {count} were signed: the race shows nothing");
     released.sort_unstable();
     released.dedup();
-    assert_not_slashable(&released);
+    assert_eq!(slashable_votes(&released), None);
     let mut connection = database.connect().await.unwrap();
     assert_eq!(trouble(&mut connection).await, (0, 0));
-}
-
-pub(super) fn assert_not_slashable(released: &[Vote]) {
-    for (place, one) in released.iter().enumerate() {
-        for other in &released[place + 1..] {
-            assert!(!is_slashable(one, other), "{one:?} and {other:?}");
-        }
-    }
 }
 
 /// Records above their key's maxima, and deadlocks.

@@ -3,7 +3,11 @@
 use std::{fs, path::PathBuf};
 
 use ::http::StatusCode;
-use midslot_tests::{Signer, SignerOptions, interchange_file, key_files, requests};
+use midslot_tests::{
+    Signer, SignerOptions, interchange_file, key_files,
+    released::{Vote, slashable_votes},
+    requests,
+};
 use serde_json::{Value, json};
 
 use super::*;
@@ -183,8 +187,8 @@ async fn imports_and_exports_beside_racing_signers_are_consistent() {
     let mut exports = Vec::new();
     for round in 1..=4_u64 {
         // In the middle of what the signers are racing for, and again with each round more.
-        let votes: Vec<race::Vote> = (0..12)
-            .map(|key| race::Vote { key, source: 2 * round, target: 3 * round + 1, root: 9 })
+        let votes: Vec<Vote> = (0..12)
+            .map(|key| Vote { key, source: 2 * round, target: 3 * round + 1, root: 9 })
             .collect();
         let path = file(&operator, "in.json");
         fs::write(&path, file_of(&votes).to_string()).unwrap();
@@ -205,7 +209,7 @@ async fn imports_and_exports_beside_racing_signers_are_consistent() {
     released.sort_unstable();
     released.dedup();
     assert!(released.len() > 30, "only {}: the race shows nothing", released.len());
-    race::assert_not_slashable(&released);
+    assert_eq!(slashable_votes(&released), None);
     let mut connection = database.connect().await.unwrap();
     assert_eq!(race::trouble(&mut connection).await, (0, 0));
     for export in exports {
@@ -222,7 +226,7 @@ async fn imports_and_exports_beside_racing_signers_are_consistent() {
     }
 }
 
-fn file_of(votes: &[race::Vote]) -> Value {
+fn file_of(votes: &[Vote]) -> Value {
     let data: Vec<Value> = votes
         .iter()
         .map(|vote| {
@@ -278,7 +282,7 @@ async fn pruning_beside_racing_signers_lets_nothing_slashable_through() {
     }
     released.sort_unstable();
     released.dedup();
-    race::assert_not_slashable(&released);
+    assert_eq!(slashable_votes(&released), None);
     assert!(released.len() > 50, "only {}: the race shows nothing", released.len());
     let mut connection = database.connect().await.unwrap();
     assert_eq!(race::trouble(&mut connection).await, (0, 0));
