@@ -17,12 +17,6 @@ pub const SAFE_START_OPTION: &str = "--safe-start";
 /// named by their file, or by their address without credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// This command does not know this kind of database.
-    #[error("this command does not work on PostgreSQL in this version (asked for {url})")]
-    PostgresNotAvailable {
-        /// Host and database, without credentials.
-        url: String,
-    },
     /// There is no database to work on.
     #[error("there is no slashing protection database {}", database.display())]
     NoDatabase {
