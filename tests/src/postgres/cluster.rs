@@ -235,19 +235,13 @@ impl PostgresCluster {
     /// # Errors
     /// When one of them stays.
     pub async fn kill(&mut self) -> Result<()> {
-        let Some(_postmaster) = self.postmaster.take() else { return Ok(()) };
+        let Some(postmaster) = self.postmaster.take() else { return Ok(()) };
         kill_all(&self.folder.data()).await?;
         // The next server on these files would do it, but a test may take the files away.
-        if let Some(memory) = self.shared_memory() {
+        for memory in shared_memory_of(Pid::from_child(&postmaster.0))? {
             self.folder.run("ipcrm".as_ref(), &["-m", &memory]).await?;
         }
         Ok(())
-    }
-
-    /// The System V shared memory of the server: the second number of the seventh line of its file.
-    fn shared_memory(&self) -> Option<String> {
-        let text = std::fs::read_to_string(self.folder.data().join("postmaster.pid")).ok()?;
-        Some(text.lines().nth(6)?.split_whitespace().nth(1)?.to_owned())
     }
 
     /// Starts the server on its files and its address; stops it in order first when it runs.
@@ -335,6 +329,20 @@ impl Drop for Postmaster {
         drop(self.0.kill());
         drop(self.0.wait());
     }
+}
+
+/// The System V shared memory that a process has made and not given back. The kernel is asked, because
+/// what the server's own file says of it is out of date when the disk is full or a crash is being mended.
+fn shared_memory_of(creator: Pid) -> Result<Vec<String>> {
+    let table = "/proc/sysvipc/shm";
+    let text = std::fs::read_to_string(table).with_context(|| format!("reading {table}"))?;
+    let creator = creator.as_raw_nonzero().to_string();
+    let made_by_it = |line: &str| {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        // key shmid perms size cpid ...
+        (columns.get(4) == Some(&creator.as_str())).then(|| columns[1].to_owned())
+    };
+    Ok(text.lines().filter_map(made_by_it).collect())
 }
 
 /// Runs one or several statements that the harness has put together itself.

@@ -25,9 +25,12 @@ for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 done
 while signal_all KILL; do sleep 0.1; done
 
-# What a killed server could not give back: the second number of the seventh line.
+# What a killed server could not give back. Its file tells who it was, the kernel what it has made: key,
+# number, rights, size and maker are the first columns.
 if [ -r "$data/postmaster.pid" ]; then
-  memory=$(sed -n '7s/^ *[0-9][0-9]* *\([0-9][0-9]*\) *$/\1/p' "$data/postmaster.pid")
-  [ -n "$memory" ] && ipcrm -m "$memory"
+  read -r postmaster < "$data/postmaster.pid"
+  while read -r _ memory _ _ maker _; do
+    [ "$maker" = "$postmaster" ] && ipcrm -m "$memory"
+  done < /proc/sysvipc/shm
 fi
 rm -rf "$1"
