@@ -2,7 +2,7 @@
 //! [`MAX_POSITIONS`] bits, kept in place so that sets of positions cost no allocation.
 
 use alloc::vec::Vec;
-use core::fmt;
+use core::{cmp::Ordering, fmt};
 
 /// Most positions of one group: `MAX_VALIDATORS_PER_COMMITTEE` (consensus-specs, phase0, preset),
 /// which is above the 512 of a sync committee or a payload timeliness committee.
@@ -130,6 +130,12 @@ impl Bits {
         self.combine(other, |a, b| a & b)
     }
 
+    /// The order of the SSZ bytes of two sets of the same length.
+    pub(crate) fn cmp_ssz(&self, other: &Self) -> Ordering {
+        let bytes = |bits: &Self| bits.words.map(u64::swap_bytes);
+        bytes(self).cmp(&bytes(other))
+    }
+
     pub(crate) fn is_subset(&self, other: &Self) -> bool {
         self.words.iter().zip(&other.words).all(|(a, b)| a & !b == 0)
     }
@@ -150,7 +156,7 @@ impl Bits {
         }
     }
 
-    fn remove(&mut self, position: u16) {
+    pub(crate) fn remove(&mut self, position: u16) {
         let (word, mask) = place(position);
         if let Some(word) = self.words.get_mut(word) {
             *word &= !mask;

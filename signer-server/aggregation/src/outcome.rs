@@ -34,12 +34,13 @@ pub enum GroupEnd {
     /// The checkpoint stopped it; there is no aggregate.
     Stopped(StopReason),
     /// The finished aggregate did not verify though all of its parts did: a fault of this program
-    /// or of the machine. Nothing is released and every good entry is kept.
+    /// or of the machine, or keys that cancel each other out, which keys with a proof of possession
+    /// cannot. Nothing is released and every good entry is kept.
     SelfCheckFailed,
 }
 
 /// Signatures of several positions, added up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Aggregate {
     /// Who signed.
     pub bits: Bits,
@@ -87,7 +88,8 @@ pub enum RejectReason {
     /// The same signature for the same positions is there before, or a single names one of its
     /// positions twice.
     Duplicate,
-    /// Another signature for its position is the good one, or its positions have different keys.
+    /// Another signature was taken for its position: the one that verified or, if nothing is
+    /// verified, the first in order. Or its positions have different keys.
     Conflict,
     /// There is no public key for one of its positions.
     PubkeyMissing,
