@@ -5,7 +5,10 @@
 //!   selection proofs made ahead of need.
 //! - `mock`: [`mock`], a signer inside the process, for tests.
 //! - `ssz`: hash tree roots of the wire types.
+//! - `aggregator`: [`aggregator`], whether a selection proof selects.
 
+#[cfg(feature = "aggregator")]
+pub mod aggregator;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "mock")]

@@ -1,6 +1,7 @@
 //! The way of one signing request, from its body to a signature that may leave.
 
 mod batch;
+mod own;
 mod pre_request;
 mod proofs;
 mod spans;
