@@ -5,8 +5,11 @@
 //! [`keys`] finds the key, [`scheduler`] admits the job, [`slashing`] clears and records what is
 //! slashable, [`bls`] signs (or [`selection`] has the proof already), [`audit`] writes down who asked and what was answered.
 //!
+//! Beside all of it, [`aggregation`] adds up signatures that others made, without keys.
+//!
 //! Commands that work on the records and end are in [`cli`].
 
+pub mod aggregation;
 pub mod app;
 pub mod audit;
 pub mod bls;
@@ -20,6 +23,7 @@ pub mod http;
 pub mod keys;
 pub mod lifecycle;
 pub mod listen;
+mod low_priority;
 mod ports_file;
 pub mod reload;
 pub mod scheduler;

@@ -5,8 +5,9 @@ use std::{ffi::OsString, path::PathBuf};
 use signer_client::wire::{Epoch, PublicKey, Slot};
 
 use super::{
-    AuditConfig, AuditQuery, HttpConfig, KeysConfig, LimitsConfig, LoggingConfig, MetricsConfig,
-    Migration, NetworkConfig, ProofsConfig, SchedulerConfig, SlashingConfig,
+    AggregationConfig, AuditConfig, AuditQuery, HttpConfig, KeysConfig, LimitsConfig,
+    LoggingConfig, MetricsConfig, Migration, NetworkConfig, ProofsConfig, SchedulerConfig,
+    SlashingConfig,
     command_line::{self, parameter_exit},
     environment,
     error::ParameterError,
@@ -110,6 +111,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Selection proofs that are kept.
     pub proofs: ProofsConfig,
+    /// The aggregation worker.
+    pub aggregation: AggregationConfig,
 }
 
 impl Config {
@@ -182,9 +185,11 @@ fn invocation(
         scheduler: SchedulerConfig::from_values(&values)?,
         limits: LimitsConfig::from_values(&values)?,
         proofs: ProofsConfig::from_values(&values)?,
+        aggregation: AggregationConfig::from_values(&values)?,
     };
     if command == Command::Sign {
         config.network.check(&values)?;
+        config.aggregation.check(&values, config.limits.max_body_bytes_in_flight)?;
         config.audit.check(&values, config.slashing.database.is_some())?;
     }
     Ok(Invocation { command, config, warnings })

@@ -114,6 +114,11 @@ root  http-server-timing-enabled                                 flag     false
 root  batch-max-keys                                             integer  16384
 root  proof-cache-capacity                                       integer  65536
 root  proof-max-slots-ahead                                      integer  64
+root  aggregation-enabled                                        flag     false
+root  aggregation-threads                                        integer  -
+root  aggregation-deadline-milliseconds                          integer  750
+root  aggregation-max-body-size                                  integer  16777216
+root  aggregation-max-jobs                                       integer  1024
 root  http-max-body-size                                         integer  33554432
 root  key-loading-threads                                        integer  -
 root  audit-api-enabled                                          flag     false
