@@ -5,7 +5,8 @@
 //! [`keys`] finds the key, [`scheduler`] admits the job, [`slashing`] clears and records what is
 //! slashable, [`bls`] signs (or [`selection`] has the proof already), [`audit`] writes down who asked and what was answered.
 //!
-//! Beside all of it, [`aggregation`] adds up signatures that others made, without keys.
+//! Beside all of it, [`aggregation`] adds up signatures that others made, without keys;
+//! [`one_shot`] signs what came of it.
 //!
 //! Commands that work on the records and end are in [`cli`].
 
@@ -24,6 +25,7 @@ pub mod keys;
 pub mod lifecycle;
 pub mod listen;
 mod low_priority;
+pub mod one_shot;
 mod ports_file;
 pub mod reload;
 pub mod scheduler;
