@@ -26,7 +26,7 @@ use crate::{
     telemetry::metrics::{Category, Metrics, MetricsOptions},
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn network() -> Network {
     // Without a genesis time, so that every slot is near.
