@@ -133,7 +133,8 @@ impl RemoteAggregator for HttpSigner {
 
 /// The path of a job; what can be no name of one is not sent.
 fn path_of(job_id: &str) -> Result<String, AggregationError> {
-    let is_name = job_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_name = !job_id.is_empty()
+        && job_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if is_name { Ok(format!("{JOBS}/{job_id}")) } else { Err(AggregationError::NoJob) }
 }
 
