@@ -46,7 +46,7 @@ fn client(signer: &Signer) -> HttpSigner {
 }
 
 fn soon() -> Deadline {
-    Deadline::within(Duration::from_secs(60))
+    Deadline::within(Duration::from_mins(1))
 }
 
 fn key(index: u64) -> PublicKey {
@@ -180,8 +180,8 @@ async fn in_every_fork_the_one_shot_signature_is_that_of_an_ordinary_request() {
         let job = run(&client, AggregationRequest::new(fork_info, slot, vec![group])).await;
         let aggregate = job.groups[0].aggregate.as_ref().unwrap();
         assert!(aggregate.verified, "{name}");
-        let signed = only_signed(&job.signed);
-        let json = serde_json::to_value(signed).unwrap();
+        let published = only_signed(&job.signed);
+        let json = serde_json::to_value(published).unwrap();
         assert_eq!((&json["version"], &json["repeated"]), (&json!(name), &json!(false)));
         let message = &json["data"]["message"];
         assert_eq!(message["aggregator_index"], "700");
@@ -189,7 +189,7 @@ async fn in_every_fork_the_one_shot_signature_is_that_of_an_ordinary_request() {
         assert_eq!(message["aggregate"]["data"], serde_json::to_value(vote).unwrap());
         let bits = committee_bits.map_or(Value::Null, Value::from);
         assert_eq!(message["aggregate"]["committee_bits"], bits, "{name}");
-        assert_as_ordinary(&client, key(0), fork_info, signed).await;
+        assert_as_ordinary(&client, key(0), fork_info, published).await;
     }
 }
 
@@ -230,8 +230,8 @@ async fn contributions_count_a_validator_once_for_each_of_its_positions_and_are_
     group.sign = Some(wish(1));
     let job = run(&client, AggregationRequest::new(fork_info, slot, vec![group])).await;
     assert_eq!(job.groups[0].aggregate.as_ref().unwrap().coverage, 6);
-    let signed = only_signed(&job.signed);
-    let json = serde_json::to_value(signed).unwrap();
+    let published = only_signed(&job.signed);
+    let json = serde_json::to_value(published).unwrap();
     assert_eq!(
         (&json["version"], &json["kind"]),
         (&json!("fulu"), &json!("contribution_and_proof"))
@@ -240,7 +240,7 @@ async fn contributions_count_a_validator_once_for_each_of_its_positions_and_are_
     assert_eq!(contribution["slot"], "1000");
     assert_eq!(contribution["subcommittee_index"], "2");
     assert_eq!(contribution["aggregation_bits"], "0xe7");
-    assert_as_ordinary(&client, key(1), fork_info, signed).await;
+    assert_as_ordinary(&client, key(1), fork_info, published).await;
 }
 
 #[tokio::test]
@@ -285,18 +285,18 @@ async fn the_first_signature_is_given_again_unless_another_one_is_asked_for() {
         let request = SignJobGroup { job_id: job.to_owned(), group: 0, sign };
         client.sign_group(&request, soon()).await.unwrap()
     };
-    let signed = ask(&first.job_id, wish(0)).await;
-    assert!(!signed.repeated);
+    let earliest = ask(&first.job_id, wish(0)).await;
+    assert!(!earliest.repeated);
     // The better aggregate comes too late: nodes would take the first one only.
     let again = ask(&second.job_id, wish(0)).await;
     assert!(again.repeated);
-    assert_eq!(again.object, signed.object);
+    assert_eq!(again.object, earliest.object);
     // Another aggregator is another matter.
     let other = ask(&second.job_id, wish(1)).await;
     assert!(!other.repeated);
     let anew = ask(&second.job_id, SignAggregate { resign: true, ..wish(0) }).await;
     assert!(!anew.repeated);
-    assert_ne!(anew.object, signed.object);
+    assert_ne!(anew.object, earliest.object);
     assert_as_ordinary(&client, key(0), fulu(), &anew).await;
     let last = ask(&first.job_id, wish(0)).await;
     assert!(last.repeated);
@@ -348,9 +348,9 @@ async fn what_must_not_be_signed_is_not() {
     for index in 0..KEYS {
         let proof = selection_proof(&client, index, slot).await;
         match refused(wish(index)).await {
-            Ok(signed) => {
+            Ok(published) => {
                 assert!(is_aggregator(2048, &proof));
-                assert_as_ordinary(&client, key(index), fulu(), &signed).await;
+                assert_as_ordinary(&client, key(index), fulu(), &published).await;
             }
             Err(AggregationError::NotSigned { reason, .. }) => {
                 assert!(!is_aggregator(2048, &proof));

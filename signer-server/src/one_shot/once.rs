@@ -18,7 +18,7 @@ use crate::{
 
 /// Most aggregates that are remembered; the oldest give way. At most 1 KiB each. Ten thousand keys
 /// have about ten aggregates in a slot, so that hours of them find room.
-const CAPACITY: usize = 4096;
+pub(super) const CAPACITY: usize = 4096;
 
 /// What only one aggregate is signed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,18 +92,27 @@ struct Shelf {
 impl SignedOnce {
     /// The place of a message, the same for all who ask.
     pub(super) fn place(&self, id: OnceId) -> Place {
-        let mut shelf = self.0.lock();
-        if let Some(place) = shelf.places.get(&id) {
+        let mut known = self.0.lock();
+        if let Some(place) = known.places.get(&id) {
             return Arc::clone(place);
         }
-        let place = Place::default();
-        shelf.put(id, Arc::clone(&place));
-        place
+        let fresh = Place::default();
+        known.put(id, Arc::clone(&fresh));
+        fresh
     }
 
     /// Remembers another message from now on.
     pub(super) fn replace(&self, id: OnceId, known: Arc<Known>) {
         self.0.lock().put(id, Arc::new(OnceCell::new_with(Some(known))));
+    }
+}
+
+#[cfg(test)]
+impl SignedOnce {
+    pub(super) fn len(&self) -> usize {
+        let shelf = self.0.lock();
+        assert_eq!(shelf.places.len(), shelf.order.len());
+        shelf.order.len()
     }
 }
 

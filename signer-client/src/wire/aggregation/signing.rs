@@ -136,6 +136,7 @@ impl SignRefusal {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn lower_case<S: Serializer>(fork: &Fork, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&fork.name().to_ascii_lowercase())
 }
