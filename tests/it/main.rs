@@ -35,6 +35,7 @@ mod selection_proofs;
 mod server_timing;
 mod shutdown;
 mod slashing;
+mod slow_readers;
 mod spans;
 mod start;
 mod tolerance;
