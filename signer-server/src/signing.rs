@@ -4,6 +4,8 @@ mod batch;
 mod pre_request;
 mod proofs;
 mod spans;
+#[cfg(test)]
+mod tests;
 mod text;
 mod timings;
 
