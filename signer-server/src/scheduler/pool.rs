@@ -113,6 +113,11 @@ impl Scheduler {
         }
     }
 
+    /// How many jobs of a class may wait.
+    pub fn bound(&self, class: Class) -> usize {
+        self.shared.handoff.with(|queue| queue.bound(class))
+    }
+
     /// Jobs that wait now, in the order of [`Class::ALL`].
     pub fn depths(&self) -> [usize; Class::ALL.len()] {
         self.shared.handoff.with(|queue| queue.depths())

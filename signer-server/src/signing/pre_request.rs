@@ -305,10 +305,12 @@ impl SigningService {
 
     /// Makes what is in the backlog, until it is empty or the signer stops.
     async fn feed_signing_threads(&self) {
+        // More than that would never find room.
+        let jobs_at_a_time = JOBS_AT_A_TIME.min(self.scheduler.bound(Class::Background));
         loop {
             let stopping = self.background.stopping.cancelled();
             // Before anything is taken, so that what waits for the audit stays in the backlog.
-            let room = self.audit.wait_for_room(Class::Background, JOBS_AT_A_TIME);
+            let room = self.audit.wait_for_room(Class::Background, jobs_at_a_time);
             let mut room = tokio::select! {
                 biased;
                 () = stopping => return,
@@ -316,7 +318,7 @@ impl SigningService {
             };
             let arrived = Instant::now();
             let deadline = arrived + NO_HURRY;
-            let taken = self.proofs.take(JOBS_AT_A_TIME, deadline);
+            let taken = self.proofs.take(jobs_at_a_time, deadline);
             if taken.is_empty() {
                 return;
             }
