@@ -65,6 +65,11 @@ impl Room {
         Ok(())
     }
 
+    /// Whether the request was a large one.
+    pub(super) fn is_large(&self) -> bool {
+        self.bytes > LARGE_BODY_BYTES
+    }
+
     /// Bytes of an answer, which count until nobody has them any more.
     pub(super) fn hold(&self, answer: Vec<u8>) -> Bytes {
         self.budget.used.fetch_add(answer.len(), Ordering::Relaxed);

@@ -104,7 +104,8 @@ fn unwritten(error: &serde_json::Error) -> Response {
 pub(super) fn json_of_many<T: Serialize>(room: &Room, value: &T) -> Response {
     // Thousands of keys take milliseconds to write: the other requests of this thread move to
     // another one meanwhile.
-    match block_in_place(|| serde_json::to_vec(value)) {
+    let write = || serde_json::to_vec(value);
+    match if room.is_large() { block_in_place(write) } else { write() } {
         Ok(body) => with_type(StatusCode::OK, JSON, room.hold(body)),
         Err(error) => unwritten(&error),
     }

@@ -84,9 +84,10 @@ pub(in crate::http) async fn post(
             reply::json(StatusCode::ACCEPTED, &accepted)
         }
         Ok(PreRequested::Proofs(begun)) if accept::wants_json_lines(&headers) => {
-            // A slot may have thousands of keys.
-            let line = |slot| block_in_place(|| OneSlot::from(slot).line());
-            let lines = begun.as_finished(move |slot| room.hold(line(slot)));
+            let lines = begun.as_finished(move |slot| {
+                let line = || OneSlot::from(slot).line();
+                room.hold(if room.is_large() { block_in_place(line) } else { line() })
+            });
             let lines = lines.map(Ok::<_, Infallible>);
             reply::with_type(StatusCode::OK, JSON_LINES, Body::from_stream(lines))
         }
