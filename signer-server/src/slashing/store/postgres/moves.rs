@@ -22,8 +22,10 @@ const TABLES: [&str; 2] = [
 const SETTINGS: &str = "SELECT set_config('synchronous_commit', 'on', true), \
      set_config('statement_timeout', '120s', true), set_config('lock_timeout', '30s', true)";
 
-/// Locks in the order in which clearing takes them: attestations before blocks, ids ascending.
-const LOCK_ALL: [&str; 2] = [
+/// Locks in the order of everybody else: the database as a whole, which holds up those who register
+/// keys, then the states of attestations, then those of blocks, ids ascending.
+const LOCK_ALL: [&str; 3] = [
+    "SELECT FROM sp_meta FOR UPDATE",
     "SELECT FROM att_state ORDER BY validator_id FOR NO KEY UPDATE",
     "SELECT FROM blk_state ORDER BY validator_id FOR NO KEY UPDATE",
 ];
@@ -47,8 +49,8 @@ impl PostgresStore {
         Ok(transaction)
     }
 
-    async fn has_departures(&mut self) -> Result<bool, StoreError> {
-        Ok(sqlx::query_scalar("SELECT to_regclass('midslot_move') IS NOT NULL")
+    async fn has_departed(&mut self) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar("SELECT has_departed FROM sp_meta")
             .fetch_one(self.connection()?)
             .await?)
     }
@@ -68,7 +70,7 @@ impl Moves for PostgresStore {
     }
 
     async fn departure(&mut self) -> Result<Option<Departure>, StoreError> {
-        if !self.has_departures().await? {
+        if !self.has_departed().await? {
             return Ok(None);
         }
         let row = sqlx::query("SELECT target::text AS cluster, complete FROM midslot_move")
@@ -100,6 +102,8 @@ impl Moves for PostgresStore {
             .execute(&mut *transaction)
             .await?;
         for statement in [
+            // From now on keys are registered switched off.
+            "UPDATE sp_meta SET has_departed = true",
             "DELETE FROM midslot_move_key",
             "INSERT INTO midslot_move_key SELECT a.validator_id FROM att_state a \
              JOIN blk_state b ON b.validator_id = a.validator_id WHERE a.enabled AND b.enabled",
@@ -118,14 +122,18 @@ impl Moves for PostgresStore {
     }
 
     async fn arrive(&mut self, enabled: &[PublicKey]) -> Result<(), StoreError> {
-        let was_elsewhere = self.has_departures().await?;
+        let was_elsewhere = self.has_departed().await?;
         let mut transaction = self.begin_move().await?;
-        switch(&mut transaction, enabled, true).await?;
         if was_elsewhere {
-            for statement in ["DELETE FROM midslot_move", "DELETE FROM midslot_move_key"] {
+            for statement in [
+                "UPDATE sp_meta SET has_departed = false",
+                "DELETE FROM midslot_move",
+                "DELETE FROM midslot_move_key",
+            ] {
                 sqlx::query(statement).execute(&mut *transaction).await?;
             }
         }
+        switch(&mut transaction, enabled, true).await?;
         Ok(transaction.commit().await?)
     }
 }

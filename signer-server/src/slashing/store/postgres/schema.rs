@@ -27,7 +27,7 @@ choices! {
 }
 
 /// The schema, one file per version; a published file never changes.
-const SCHEMA: [(i64, &str, &str); 3] = [
+const SCHEMA: [(i64, &str, &str); 4] = [
     (
         1,
         "slashing protection and audit",
@@ -39,6 +39,7 @@ const SCHEMA: [(i64, &str, &str); 3] = [
         include_str!("../../../../../migrations/postgres/0002_dropping_partitions.sql"),
     ),
     (3, "safe start", include_str!("../../../../../migrations/postgres/0003_safe_start.sql")),
+    (4, "departed", include_str!("../../../../../migrations/postgres/0004_departed.sql")),
 ];
 
 const LOCK: &str =
