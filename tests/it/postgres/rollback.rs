@@ -128,26 +128,34 @@ async fn fail_over_between_two_starts_is_confirmed_once() {
     assert!(matches!(why, RolledBack::AnotherTimeline { .. }), "{why}");
 }
 
-/// What the restore of a dump into the same server leaves: the same content in other tables.
-const MAKE_AGAIN: [&str; 4] = [
+/// What the restore of an older dump into the same server leaves: other tables, which lack the vote
+/// that was recorded last.
+const RESTORE_DUMP: [&str; 7] = [
+    "BEGIN",
     "CREATE TABLE copy (LIKE sp_meta INCLUDING ALL)",
     "INSERT INTO copy SELECT * FROM sp_meta",
     "DROP TABLE sp_meta",
-    "ALTER TABLE copy RENAME TO sp_meta",
+    "ALTER TABLE copy RENAME TO sp_meta; DELETE FROM signed_attestation",
+    "UPDATE att_state SET floor_source = -1, floor_target = -1, max_source = -1, max_target = -1",
+    "COMMIT",
 ];
 
-#[tokio::test]
-async fn restored_dump_is_refused_at_a_start_and_halts_a_signer_that_runs() {
+/// A signer that runs and whose database becomes an older dump of itself. It has not signed itself
+/// what is lost; its connections stay, or not.
+async fn signer_beside_a_restored_dump(ends_connections: bool) {
     let database = database().await;
     let site = Site::of(&database);
     let protection = site.ready().await;
-    assert_eq!(said(&protection, 0, &attestation(1, 2, 1)).await, "new");
+    let other = ready(&database.url()).await;
+    assert_eq!(said(&other, 0, &attestation(1, 2, 1)).await, "new");
     let mut connection = database.connect().await.unwrap();
-    for statement in MAKE_AGAIN {
-        connection.execute(statement).await.unwrap();
+    for statement in RESTORE_DUMP {
+        connection.execute(sqlx::raw_sql(statement)).await.unwrap();
     }
-    database.end_connections().await.unwrap();
-    assert_eq!(said(&protection, 0, &attestation(2, 3, 1)).await, "failed");
+    if ends_connections {
+        database.end_connections().await.unwrap();
+    }
+    assert_eq!(said(&protection, 0, &attestation(1, 2, 2)).await, "failed");
     assert!(matches!(protection.state(), ProtectionState::Halted { .. }));
     drop(protection.close().await);
 
@@ -156,6 +164,16 @@ async fn restored_dump_is_refused_at_a_start_and_halts_a_signer_that_runs() {
     site.confirm().await.close().await.unwrap();
     let protection = site.open().await.unwrap();
     assert_eq!(said(&protection, 0, &attestation(2, 3, 1)).await, "new");
+}
+
+#[tokio::test]
+async fn restored_dump_halts_a_signer_at_its_next_vote_and_is_refused_at_a_start() {
+    signer_beside_a_restored_dump(false).await;
+}
+
+#[tokio::test]
+async fn restored_dump_halts_a_signer_that_connects_again() {
+    signer_beside_a_restored_dump(true).await;
 }
 
 #[tokio::test]

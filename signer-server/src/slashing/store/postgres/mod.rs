@@ -47,7 +47,7 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 use signer_client::wire::{Epoch, PublicKey, Slot};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::time::Instant;
 
 use self::{
@@ -161,6 +161,14 @@ impl Shared {
 
     fn note_durable(&self, xid: i64) {
         self.durable_xid.fetch_max(xid, Ordering::Relaxed);
+    }
+
+    /// Commits an operator's change; a server that does not know of it later has gone back.
+    async fn commit(&self, mut change: Transaction<'_, Postgres>) -> Result<(), StoreError> {
+        let xid = sqlx::query_scalar("SELECT txid_current()").fetch_one(&mut *change).await?;
+        change.commit().await?;
+        self.note_durable(xid);
+        Ok(())
     }
 
     /// Takes a probe on this connection, which fails for good when the server went back.

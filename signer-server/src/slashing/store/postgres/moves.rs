@@ -1,6 +1,8 @@
 //! Moves on PostgreSQL, beside signers that may be live: whoever clears a duty holds the lock of its
 //! key's state, so a change here comes wholly before or wholly after it.
 
+use std::sync::Arc;
+
 use signer_client::wire::PublicKey;
 use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 use uuid::Uuid;
@@ -62,11 +64,12 @@ impl Moves for PostgresStore {
     }
 
     async fn switch_off(&mut self, keys: &[PublicKey]) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
         let mut transaction = self.begin_move().await?;
         let bytes: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
         sqlx::query("SELECT FROM sp_register($1)").bind(bytes).execute(&mut *transaction).await?;
         switch(&mut transaction, keys, false).await?;
-        Ok(transaction.commit().await?)
+        shared.commit(transaction).await
     }
 
     async fn departure(&mut self) -> Result<Option<Departure>, StoreError> {
@@ -92,6 +95,7 @@ impl Moves for PostgresStore {
     }
 
     async fn depart(&mut self, target: Uuid) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
         let mut transaction = self.begin_move().await?;
         for statement in TABLES.into_iter().chain(LOCK_ALL) {
             sqlx::query(statement).execute(&mut *transaction).await?;
@@ -112,17 +116,19 @@ impl Moves for PostgresStore {
         ] {
             sqlx::query(statement).execute(&mut *transaction).await?;
         }
-        Ok(transaction.commit().await?)
+        shared.commit(transaction).await
     }
 
     async fn complete_departure(&mut self) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
         let mut transaction = self.begin_move().await?;
         sqlx::query("UPDATE midslot_move SET complete = true").execute(&mut *transaction).await?;
-        Ok(transaction.commit().await?)
+        shared.commit(transaction).await
     }
 
     async fn arrive(&mut self, enabled: &[PublicKey]) -> Result<(), StoreError> {
         let was_elsewhere = self.has_departed().await?;
+        let shared = Arc::clone(&self.shared);
         let mut transaction = self.begin_move().await?;
         if was_elsewhere {
             for statement in [
@@ -134,7 +140,7 @@ impl Moves for PostgresStore {
             }
         }
         switch(&mut transaction, enabled, true).await?;
-        Ok(transaction.commit().await?)
+        shared.commit(transaction).await
     }
 }
 
