@@ -4,7 +4,10 @@
 use std::path::Path;
 
 use midslot_tests::postgres::{PostgresCluster, TestDatabase};
-use signer_server::slashing::{MARKER_FILE_NAME, ProtectionState, RolledBack};
+use signer_server::slashing::{
+    Administration, AdministrationOptions, LowWatermark, MARKER_FILE_NAME, PostgresOptions,
+    ProtectionState, RolledBack, Selection,
+};
 use sqlx::Executor;
 use tempfile::TempDir;
 
@@ -209,4 +212,30 @@ async fn marker_follows_a_signer_that_will_be_killed() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(std::fs::read_dir(site.keys.path()).unwrap().count(), 1, "one file, no leftovers");
+}
+
+#[tokio::test]
+async fn marker_knows_of_an_operators_change() {
+    let database = database().await;
+    let site = Site::of(&database);
+    site.ready().await.close().await.unwrap();
+    let mut connection = database.connect().await.unwrap();
+    let options = AdministrationOptions {
+        database: site.url.parse().unwrap(),
+        postgres: PostgresOptions::default(),
+        marker_directories: vec![site.keys.path().to_owned()],
+        accept_new_database: false,
+        create: false,
+    };
+    for epoch in 1..3 {
+        let mut operator = Administration::open(options.clone()).await.unwrap();
+        let low = LowWatermark { epoch: Epoch(epoch), slot: Slot(1) };
+        assert_eq!(operator.raise_floors(Selection::All, low).await.unwrap(), 1);
+        operator.close().await.unwrap();
+        let changed: i64 = sqlx::query_scalar("SELECT max(xmin::text::bigint) FROM att_state")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(line(&site.marker(), "batches").parse::<i64>().unwrap(), changed);
+    }
 }

@@ -209,9 +209,8 @@ impl PostgresImport<'_> {
         }
         let mut helper = match self.helper.take() {
             Some(helper) => helper,
-            None => self.shared.server.connect().await?,
+            None => self.shared.server.connect_patiently().await?,
         };
-        session::be_patient(&mut helper).await?;
         for number in &missing {
             partitions::make(&mut helper, &[*number], &[]).await?;
         }

@@ -10,7 +10,6 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::session;
 use crate::{
     choice::choices,
     slashing::{OpenError, StoreError},
@@ -114,15 +113,14 @@ pub(super) async fn examine(
 
 /// Takes the turn of this signer; [`unlock`] or the end of the connection ends it.
 pub(super) async fn lock(connection: &mut PgConnection) -> Result<(), StoreError> {
-    session::be_patient(connection).await?;
     sqlx::query(LOCK).execute(connection).await?;
     Ok(())
 }
 
-/// Lets the next signer in.
+/// Lets the next signer have its turn.
 pub(super) async fn unlock(connection: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query(UNLOCK).execute(&mut *connection).await?;
-    session::be_quick(connection).await
+    sqlx::query(UNLOCK).execute(connection).await?;
+    Ok(())
 }
 
 /// Brings the schema to this version, or refuses one that is older, and gives a new database its
