@@ -61,9 +61,9 @@ fn unprotected(records: &[Record], released: &[(Slashable, String)]) -> Option<S
             .iter()
             .position(|record| record.kind == Kind::Sync && record.on == *file);
         let Some(synced) = synced else { return Some(format!("{duty:?} was never synced")) };
-        let sent = records.iter().position(|record| {
-            record.kind == Kind::Send && record.holds(signature.as_bytes())
-        });
+        let sent = records
+            .iter()
+            .position(|record| record.kind == Kind::Send && record.holds(signature.as_bytes()));
         let Some(sent) = sent else { return Some(format!("{duty:?} was never sent")) };
         (sent <= written + synced).then(|| {
             format!("{duty:?}: written {written}, synced {}, sent {sent}", written + synced)

@@ -13,6 +13,7 @@ mod connections;
 mod content_negotiation;
 mod crash;
 mod crash_points;
+mod damaged_log;
 mod database_faults;
 mod deploy;
 mod durability;

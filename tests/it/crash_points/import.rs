@@ -7,7 +7,7 @@ use super::*;
 
 const KEYS: u64 = 3;
 /// Points of a run that is not a soak.
-const POINTS: u64 = 12;
+const POINTS: u64 = 8;
 
 /// A database that holds some records, with a file of others.
 async fn prepared(backend: Backend) -> (SignerOptions, Option<TestDatabase>, [String; 2]) {
@@ -40,7 +40,11 @@ async fn import_is_whole_or_absent(backend: Backend) {
             assert_eq!(found, after);
             break;
         }
-        if found == before { absent += 1 } else { whole += 1 }
+        if found == before {
+            absent += 1
+        } else {
+            whole += 1
+        }
         let ended = command(&options, &["import", &new]).await;
         assert_eq!(ended.code, Some(0), "after a kill at {killed_at:?}: {}", ended.output);
         assert_eq!(export(&options).await, after, "after a kill at {killed_at:?}");

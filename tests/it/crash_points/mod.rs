@@ -2,6 +2,7 @@
 //! until the work runs through without one. `tests/src/system_calls` is the knife.
 
 mod import;
+mod moves;
 
 mod pruning;
 mod signing;
@@ -90,30 +91,41 @@ struct Sweep {
     moment: Moment,
     /// From one point to the next; a soak takes every one.
     step: u64,
+    /// From here on every point is taken.
+    every_from: u64,
     at: u64,
 }
 
 impl Sweep {
     fn new(kind: Option<Kind>, moment: Moment, step: u64) -> Self {
         let step = if soak().is_some() { 1 } else { step };
-        Self { kind, moment, step, at: 1 }
+        Self { kind, moment, step, every_from: u64::MAX, at: 1 }
     }
 
-    /// Of any call, for work that is long: so that `points` of about `calls` are tried.
+    /// Of any call, for work that is long: `points` of about `calls`, and all of the last few, where
+    /// such work comes into force.
     fn of_any(calls: usize, points: u64) -> Self {
-        let step = (u64::try_from(calls).unwrap() / points).max(1);
-        Self::new(None, Moment::Before, step)
+        const LAST: u64 = 6;
+        let every_from = u64::try_from(calls).unwrap().saturating_sub(LAST);
+        let sweep = Self::new(None, Moment::Before, (every_from / points).max(1));
+        Self { every_from, ..sweep }
     }
 
-    /// Of everything that changes what others find. `step` is that of the writes, which are many.
-    fn all(step: u64) -> [Self; 8] {
+    /// Goes on to the next point.
+    fn advance(&mut self) {
+        let next = (self.at + self.step).min(self.every_from);
+        self.at = next.max(self.at + 1);
+    }
+
+    /// Of everything that changes what others find, with steps for what is many.
+    fn all(writes: u64, sends: u64) -> [Self; 8] {
         [
-            Self::new(Some(Kind::Write), Moment::Before, step),
-            Self::new(Some(Kind::Write), Moment::Half, step),
+            Self::new(Some(Kind::Write), Moment::Before, writes),
+            Self::new(Some(Kind::Write), Moment::Half, writes),
             Self::new(Some(Kind::Sync), Moment::Before, 1),
             Self::new(Some(Kind::Sync), Moment::After, 1),
-            Self::new(Some(Kind::Send), Moment::Before, 1),
-            Self::new(Some(Kind::Send), Moment::Half, 1),
+            Self::new(Some(Kind::Send), Moment::Before, sends),
+            Self::new(Some(Kind::Send), Moment::Half, sends),
             Self::new(Some(Kind::Cut), Moment::Before, 1),
             Self::new(Some(Kind::Rename), Moment::Before, 1),
         ]
@@ -126,15 +138,19 @@ impl Sweep {
         calls.arm();
         let ended = command(options, words).await;
         SystemCalls::forget(options);
-        self.at += self.step;
+        self.advance();
         let killed_at = calls.killed_at();
         let wanted = if killed_at.is_some() { None } else { Some(0) };
         assert_eq!(ended.code, wanted, "{}", ended.output);
         killed_at
     }
 
-    fn watch(&self, options: &mut SignerOptions) -> SystemCalls {
+    fn as_watch(&self) -> Watch {
         let kill = Kill { at: self.at, moment: self.moment, kind: self.kind };
-        SystemCalls::watch(options, &Watch { kill: Some(kill), with_bytes: false })
+        Watch { kill: Some(kill), with_bytes: false }
+    }
+
+    fn watch(&self, options: &mut SignerOptions) -> SystemCalls {
+        SystemCalls::watch(options, &self.as_watch())
     }
 }

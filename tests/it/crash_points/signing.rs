@@ -111,7 +111,10 @@ async fn check(signer: &Signer, life: u64, work: &Work, released: &mut Ledger, f
 
 /// Kills a signer at each point of these, starting it again on the same records each time. Returns
 /// at what it was killed.
-async fn sweep(options: SignerOptions, sweeps: impl IntoIterator<Item = Sweep>) -> BTreeSet<String> {
+async fn sweep(
+    options: SignerOptions,
+    sweeps: impl IntoIterator<Item = Sweep>,
+) -> BTreeSet<String> {
     let mut killed_at = BTreeSet::new();
     let mut released = Ledger::default();
     let (mut options, mut last, mut life) = (options, None, 0);
@@ -137,7 +140,7 @@ async fn sweep(options: SignerOptions, sweeps: impl IntoIterator<Item = Sweep>) 
                 None => point,
             };
             killed_at.insert(point);
-            sweep.at += sweep.step;
+            sweep.advance();
         }
     }
     SystemCalls::forget(&mut options);
@@ -151,7 +154,7 @@ async fn sweep(options: SignerOptions, sweeps: impl IntoIterator<Item = Sweep>) 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_every_call_a_signer_on_sqlite_contradicts_nothing() {
-    let points = sweep(SignerOptions::with_interop_keys(KEYS), Sweep::all(9)).await;
+    let points = sweep(SignerOptions::with_interop_keys(KEYS), Sweep::all(11, 1)).await;
     for point in [
         "write slashing-protection.sqlite-wal",
         "sync slashing-protection.sqlite-wal",
@@ -166,7 +169,7 @@ async fn killed_at_every_call_a_signer_on_postgres_contradicts_nothing() {
     let database = PostgresCluster::shared().await.unwrap().database().await.unwrap();
     let server = PostgresCluster::shared().await.unwrap().address().port();
     let options = SignerOptions::with_interop_keys(KEYS).on_postgres(&database);
-    let points = sweep(options, Sweep::all(1)).await;
+    let points = sweep(options, Sweep::all(1, 2)).await;
     for point in [format!("send to {server}"), "send answer".to_owned()] {
         assert!(points.contains(&point), "never killed at {point}: {points:?}");
     }

@@ -6,7 +6,7 @@ use midslot_tests::Signer;
 use super::*;
 
 /// Points of a run that is not a soak.
-const POINTS: u64 = 12;
+const POINTS: u64 = 8;
 
 async fn assert_signs(signer: &Signer) {
     let key = key_files::public_key(0);
@@ -52,7 +52,7 @@ async fn next_start_comes_up(backend: Backend) {
             break;
         }
         kills += 1;
-        sweep.at += sweep.step;
+        sweep.advance();
     }
     println!("{backend:?}: {kills} first starts killed");
     assert!(kills >= 4, "{kills} first starts killed, {count} calls");

@@ -20,15 +20,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
-        Self::Write,
-        Self::Sync,
-        Self::Cut,
-        Self::Remove,
-        Self::Rename,
-        Self::Send,
-        Self::Killed,
-    ];
+    const ALL: [Self; 7] =
+        [Self::Write, Self::Sync, Self::Cut, Self::Remove, Self::Rename, Self::Send, Self::Killed];
 
     /// The library's word for it.
     pub(super) fn name(self) -> &'static str {
