@@ -146,7 +146,7 @@ impl Sweep {
     }
 
     fn as_watch(&self) -> Watch {
-        let kill = Kill { at: self.at, moment: self.moment, kind: self.kind };
+        let kill = Kill { at: self.at, moment: self.moment, kind: self.kind, on: None };
         Watch { kill: Some(kill), with_bytes: false }
     }
 

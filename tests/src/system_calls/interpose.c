@@ -33,7 +33,7 @@ static int log_file = -1;
 static int log_bytes;
 static const char *folder = "";
 static const char *armed_file;
-static const char *kill_kind = "";
+static const char *kill_kind = "", *kill_on = "";
 static long kill_at;
 static enum moment kill_moment = NEVER;
 static atomic_long counted;
@@ -44,6 +44,7 @@ __attribute__((constructor)) static void begin(void) {
   if ((text = getenv(VARIABLE("FOLDER")))) folder = text;
   armed_file = getenv(VARIABLE("ARMED"));
   if ((text = getenv(VARIABLE("KIND")))) kill_kind = text;
+  if ((text = getenv(VARIABLE("ON")))) kill_on = text;
   if ((text = getenv(VARIABLE("KILL_AT")))) kill_at = atol(text);
   if ((text = getenv(VARIABLE("MOMENT")))) {
     if (strcmp(text, "before") == 0) kill_moment = BEFORE;
@@ -91,9 +92,10 @@ static void die(const char *kind, const char *what) {
 }
 
 /* Whether this call is the one to end at. */
-static int is_last(const char *kind) {
+static int is_last(const char *kind, const char *name) {
   if (kill_moment == NEVER || !armed()) return 0;
   if (*kill_kind && strcmp(kill_kind, kind) != 0) return 0;
+  if (*kill_on && strcmp(kill_on, name) != 0) return 0;
   return atomic_fetch_add(&counted, 1) + 1 == kill_at;
 }
 
@@ -164,7 +166,7 @@ static ssize_t put(int file, const struct iovec *pieces, int count, off_t place,
     }
     kind = "send";
   }
-  int last = is_last(kind);
+  int last = is_last(kind, name);
   if (last && kill_moment == BEFORE) die(kind, name);
   if (*kind == 's') note(kind, name, pieces, count);
   ssize_t result = carry(file, pieces, count, place, flags, last && kill_moment == HALF, kind);
@@ -201,7 +203,7 @@ ssize_t send(int file, const void *bytes, size_t size, int flags) {
   do {                                         \
     char name[PATH_MAX];                       \
     int named = (is_named);                    \
-    int last = named && is_last(kind);         \
+    int last = named && is_last(kind, name);         \
     if (last && kill_moment != AFTER) die(kind, name); \
     long result = (call);                      \
     if (named) note(kind, name, NULL, 0);      \

@@ -38,6 +38,8 @@ pub struct Kill {
     pub moment: Moment,
     /// Counts calls of this kind alone.
     pub kind: Option<Kind>,
+    /// Counts calls on the file of this name alone.
+    pub on: Option<&'static str>,
 }
 
 /// What is done with the calls of one process.
@@ -83,7 +85,7 @@ impl SystemCalls {
         if watch.with_bytes {
             set(&format!("{PREFIX}BYTES"), "1".into());
         }
-        if let Some(Kill { at, moment, kind }) = watch.kill {
+        if let Some(Kill { at, moment, kind, on }) = watch.kill {
             let moment = match moment {
                 Moment::Before => "before",
                 Moment::Half => "half",
@@ -92,6 +94,7 @@ impl SystemCalls {
             set(&format!("{PREFIX}KILL_AT"), at.to_string());
             set(&format!("{PREFIX}MOMENT"), moment.into());
             set(&format!("{PREFIX}KIND"), kind.map_or("", Kind::name).into());
+            set(&format!("{PREFIX}ON"), on.unwrap_or_default().into());
         }
         calls
     }
