@@ -7,6 +7,7 @@ mod audit;
 mod bad_input;
 mod batch;
 mod both_databases;
+mod cancelled_requests;
 mod client;
 mod client_shapes;
 mod connections;

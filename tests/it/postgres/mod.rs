@@ -13,6 +13,7 @@ mod records;
 mod rollback;
 mod safe_start;
 mod start;
+mod tls;
 
 use std::time::Duration;
 
