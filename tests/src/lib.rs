@@ -16,6 +16,7 @@ pub mod requests;
 pub mod signer;
 pub mod signing_roots;
 pub mod soak;
+pub mod system_calls;
 
 pub use dice::Dice;
 pub use http_client::{Answer, HttpClient};
