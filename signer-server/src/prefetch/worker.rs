@@ -125,6 +125,8 @@ impl Asker {
                     return;
                 }
                 Err(error) => {
+                    // Another node may answer there when it comes back.
+                    source.checked_in = None;
                     source.rests_until = Slot(now.0.saturating_add(REST_SLOTS));
                     source.voice.failed(&source.node.address, &error, Instant::now());
                     self.metrics.prefetch_node_failed(error.label());

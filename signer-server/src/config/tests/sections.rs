@@ -393,6 +393,7 @@ fn options_that_may_hold_a_password_are_marked() {
     assert_eq!(
         secret,
         [
+            "prefetch-beacon-nodes",
             "slashing-protection-db-url",
             "slashing-protection-db-password",
             "azure-client-secret",
