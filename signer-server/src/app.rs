@@ -18,7 +18,7 @@ use crate::{
     lifecycle::{Signals, Wish},
     listen::{self, Limits, ListenError, Listener, Shutdown},
     ports_file::PortsFile,
-    prefetch,
+    prefetch::{self, PrefetchOptions, PrefetchStatus},
     reload::{ReloadError, Reloader},
     scheduler::{Bounds, Class, Scheduler},
     selection::{ProofCache, ProofCacheOptions},
@@ -207,23 +207,13 @@ impl App {
         .with_proofs(proofs)
         .with_background(tasks.clone(), shutdown.drain.clone());
         let signing = Arc::new(signing);
-        let prefetch = prefetch.map(|(options, chain)| {
-            let parts = prefetch::Parts {
-                signing: signing.clone(),
-                registry: registry.clone(),
-                most_proofs: config.proofs.cache_capacity,
-                metrics: metrics.clone(),
-                tasks: tasks.clone(),
-                stopping: shutdown.drain.clone(),
-            };
-            prefetch::start(options, chain, parts).map_err(StartError::BeaconClient)
-        });
+        let prefetch = start_prefetch(prefetch, &signing, &tasks, &shutdown)?;
         let signing_router = SigningPort {
             signing,
             registry,
             reloader: reloader.clone(),
             slashing: slashing.clone(),
-            prefetch: prefetch.transpose()?,
+            prefetch,
             audit_api: config.audit.api_enabled,
             signing_extension: config.http.signing_extension_enabled,
             max_body_bytes: config.limits.max_body_size_bytes,
@@ -375,10 +365,23 @@ async fn open_slashing_protection(
 fn prefetch_on(
     config: &Config,
     network: &Network,
-) -> Result<Option<(prefetch::PrefetchOptions, prefetch::Chain)>, StartError> {
+) -> Result<Option<(PrefetchOptions, prefetch::Chain)>, StartError> {
     let Some(options) = &config.prefetch else { return Ok(None) };
     let unknown = || StartError::GenesisUnknown { network: network.name.clone() };
     Ok(Some((options.clone(), prefetch::Chain::of(network).ok_or_else(unknown)?)))
+}
+
+/// Starts prefetch, when it is on.
+fn start_prefetch(
+    prefetch: Option<(PrefetchOptions, prefetch::Chain)>,
+    signing: &Arc<SigningService>,
+    tasks: &TaskTracker,
+    shutdown: &Shutdown,
+) -> Result<Option<Arc<PrefetchStatus>>, StartError> {
+    let Some((options, chain)) = prefetch else { return Ok(None) };
+    prefetch::start(options, chain, signing, tasks, &shutdown.drain)
+        .map(Some)
+        .map_err(StartError::BeaconClient)
 }
 
 /// The floors of a safe start now.

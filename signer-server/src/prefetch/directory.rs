@@ -94,9 +94,11 @@ impl Directory {
         let mut indices = HashSet::new();
         for Validator { index, validator } in answer {
             if !unknown.remove(&validator.pubkey) {
-                return Err(match asked.contains(&validator.pubkey) {
-                    true => Impossible::Ambiguous,
-                    false => Impossible::NotAskedFor,
+                let was_asked = asked.contains(&validator.pubkey);
+                return Err(if was_asked {
+                    Impossible::Ambiguous
+                } else {
+                    Impossible::NotAskedFor
                 });
             }
             if !indices.insert(index.0) || self.keys.contains_key(&index.0) {

@@ -34,7 +34,7 @@ pub use address::{BadAddress, BeaconAddress};
 pub use chain::Chain;
 pub use node::NodeFailure;
 pub use status::{PrefetchReport, PrefetchState, PrefetchStatus};
-pub use worker::{Parts, start};
+pub use worker::start;
 
 /// How duties are asked for, and when proofs are made.
 #[derive(Clone, Debug)]

@@ -31,33 +31,18 @@ const CLIENT: &str = "prefetch";
 /// Slots for which a node that has failed is asked only when the others fail, too.
 const REST_SLOTS: u64 = 8;
 
-/// What prefetch works with.
-pub struct Parts {
-    /// Makes the proofs.
-    pub signing: Arc<SigningService>,
-    /// The loaded keys.
-    pub registry: Arc<Registry>,
-    /// Most proofs of one round: what the proof cache keeps.
-    pub most_proofs: usize,
-    /// Where all is counted.
-    pub metrics: Arc<Metrics>,
-    /// Its tasks are two of these.
-    pub tasks: TaskTracker,
-    /// Ends them.
-    pub stopping: CancellationToken,
-}
-
-/// Starts to prefetch.
+/// Starts to prefetch, as two of `tasks`, until `stopping`.
 ///
 /// # Errors
 /// When no HTTPS client can be made, because the machine has no certificates of authorities.
 pub fn start(
     options: PrefetchOptions,
     chain: Chain,
-    parts: Parts,
+    signing: &Arc<SigningService>,
+    tasks: &TaskTracker,
+    stopping: &CancellationToken,
 ) -> Result<Arc<PrefetchStatus>, reqwest::Error> {
     let PrefetchOptions { nodes, look_ahead_slots, slot_percent, request_timeout } = options;
-    let Parts { signing, registry, most_proofs, metrics, tasks, stopping } = parts;
     let sources = nodes
         .into_iter()
         .map(|address| Node::new(address, request_timeout).map(Source::new))
@@ -71,13 +56,13 @@ pub fn start(
         chain: chain.clone(),
         sources,
         book: book.clone(),
-        registry,
-        metrics: metrics.clone(),
+        registry: signing.registry().clone(),
+        metrics: signing.metrics().clone(),
         status: status.clone(),
     };
     tasks.spawn(stopping.clone().run_until_cancelled_owned(asker.run(asking)));
-    let maker = Maker { chain, book, signing, look_ahead_slots, most_proofs, metrics };
-    tasks.spawn(stopping.run_until_cancelled_owned(maker.run(making)));
+    let maker = Maker { chain, book, signing: signing.clone(), look_ahead_slots };
+    tasks.spawn(stopping.clone().run_until_cancelled_owned(maker.run(making)));
     Ok(status)
 }
 
@@ -248,10 +233,10 @@ impl Source {
                 .map_err(impossible("attester duties"))?;
             book.lock().add_attesters(epoch, answer.dependent_root, &asked, &slots);
         }
-        match book.lock().unasked_attesters(epoch, known, 1).is_empty() {
-            true => Ok(()),
-            false => Err(impossible("attester duties")(Impossible::RestlessRoot)),
+        if book.lock().unasked_attesters(epoch, known, 1).is_empty() {
+            return Ok(());
         }
+        Err(impossible("attester duties")(Impossible::RestlessRoot))
     }
 
     async fn tell_sync(
@@ -294,8 +279,6 @@ struct Maker {
     book: Arc<Mutex<Book>>,
     signing: Arc<SigningService>,
     look_ahead_slots: u64,
-    most_proofs: usize,
-    metrics: Arc<Metrics>,
 }
 
 impl Maker {
@@ -312,12 +295,12 @@ impl Maker {
         let now = present_slot(&self.chain);
         let due = {
             let book = self.book.lock();
-            plan::due(&self.chain, &book, now, self.look_ahead_slots, self.most_proofs)
+            plan::due(&self.chain, &book, now, self.look_ahead_slots, self.signing.most_proofs())
         };
-        self.metrics.prefetch_due(due.iter().map(|slot| slot.keys.len()).sum());
+        self.signing.metrics().prefetch_due(due.iter().map(|slot| slot.keys.len()).sum());
         for slot in due {
             match self.signing.foresee(client, &slot) {
-                Ok(accepted) => self.metrics.prefetch_ordered(accepted.queued),
+                Ok(accepted) => self.signing.metrics().prefetch_ordered(accepted.queued),
                 // The nearest slots are in; the others are due again in the next slot.
                 Err(NotForeseen::BacklogFull(full)) => {
                     tracing::debug!(%full, "prefetch found no room for proofs");

@@ -12,7 +12,9 @@ use super::SigningService;
 use crate::{
     audit::Client,
     duty::{DutyError, selection_proof},
+    keys::Registry,
     selection::{Accepted, BacklogFull, Order, ProofId},
+    telemetry::metrics::Metrics,
 };
 
 /// The proofs of one slot and, for a sync committee, one subcommittee.
@@ -40,6 +42,21 @@ pub enum NotForeseen {
 }
 
 impl SigningService {
+    /// The loaded keys.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Where all is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Most proofs that are kept, and so most that it makes sense to foresee.
+    pub fn most_proofs(&self) -> usize {
+        self.proofs.capacity()
+    }
+
     /// Has proofs made in the background, as far as they are not there or on their way. `client`
     /// stands in their audit rows.
     ///
