@@ -8,7 +8,7 @@ use signer_client::wire::{Epoch, PublicKey, Root, Slot};
 
 use super::{
     chain::Forks,
-    directory::{Known, Subcommittees},
+    directory::{Known, Roster, Subcommittees},
 };
 
 /// The duties.
@@ -21,21 +21,46 @@ pub(super) struct Book {
 
 struct Attesters {
     dependent_root: Root,
-    /// Keys that were asked for, on duty or not.
-    answered: HashSet<PublicKey>,
+    asked: Asked,
     slots: BTreeMap<Slot, Vec<PublicKey>>,
 }
 
 impl Attesters {
     fn new(dependent_root: Root) -> Self {
-        Self { dependent_root, answered: HashSet::new(), slots: BTreeMap::new() }
+        Self { dependent_root, asked: Asked::default(), slots: BTreeMap::new() }
     }
 }
 
 #[derive(Default)]
 struct SyncMembers {
-    answered: HashSet<PublicKey>,
+    asked: Asked,
     members: HashMap<PublicKey, Subcommittees>,
+}
+
+/// Which keys were asked for, on duty or not.
+#[derive(Default)]
+struct Asked {
+    keys: HashSet<PublicKey>,
+    /// Of this roster all were asked for up to this place, so that nobody need look there again.
+    roster: u64,
+    up_to: usize,
+}
+
+impl Asked {
+    /// Those of the roster that were not asked for.
+    fn missing(&mut self, roster: &Roster, most: usize) -> Vec<Known> {
+        if self.roster != roster.id {
+            (self.roster, self.up_to) = (roster.id, 0);
+        }
+        let rest = &roster.known[self.up_to..];
+        self.up_to += rest.iter().take_while(|known| self.keys.contains(&known.key)).count();
+        let rest = roster.known[self.up_to..].iter();
+        rest.filter(|known| !self.keys.contains(&known.key)).take(most).copied().collect()
+    }
+
+    fn add(&mut self, asked: &[Known]) {
+        self.keys.extend(asked.iter().map(|known| known.key));
+    }
 }
 
 /// The epochs whose duties beacon nodes tell (Beacon API, `getAttesterDuties`).
@@ -44,19 +69,23 @@ pub(super) fn told_epochs(now: Epoch) -> [Epoch; 2] {
 }
 
 impl Book {
-    /// Forgets other epochs, and keys that are not ours any more.
-    pub(super) fn keep(&mut self, now: Epoch, is_ours: impl Fn(&PublicKey) -> bool) {
+    /// Forgets other epochs.
+    pub(super) fn begin(&mut self, now: Epoch) {
         let told = told_epochs(now);
         self.attesters.retain(|epoch, _| told.contains(epoch));
         self.sync.retain(|epoch, _| told.contains(epoch));
+    }
+
+    /// Our keys are others now: forgets what is not ours any more.
+    pub(super) fn keep(&mut self, is_ours: impl Fn(&PublicKey) -> bool) {
         for attesters in self.attesters.values_mut() {
-            attesters.answered.retain(&is_ours);
+            attesters.asked.keys.retain(&is_ours);
             for keys in attesters.slots.values_mut() {
                 keys.retain(&is_ours);
             }
         }
         for sync in self.sync.values_mut() {
-            sync.answered.retain(&is_ours);
+            sync.asked.keys.retain(&is_ours);
             sync.members.retain(|key, _| is_ours(key));
         }
     }
@@ -73,17 +102,25 @@ impl Book {
 
     /// Those of these validators whose attester duties were not asked for.
     pub(super) fn unasked_attesters(
-        &self,
+        &mut self,
         epoch: Epoch,
-        known: &[Known],
+        roster: &Roster,
         most: usize,
     ) -> Vec<Known> {
-        unasked(self.attesters.get(&epoch).map(|attesters| &attesters.answered), known, most)
+        match self.attesters.get_mut(&epoch) {
+            Some(attesters) => attesters.asked.missing(roster, most),
+            None => roster.known.iter().take(most).copied().collect(),
+        }
     }
 
     /// Those of these validators whose places in the sync committee were not asked for.
-    pub(super) fn unasked_sync(&self, epoch: Epoch, known: &[Known], most: usize) -> Vec<Known> {
-        unasked(self.sync.get(&epoch).map(|sync| &sync.answered), known, most)
+    pub(super) fn unasked_sync(
+        &mut self,
+        epoch: Epoch,
+        roster: &Roster,
+        most: usize,
+    ) -> Vec<Known> {
+        self.sync.entry(epoch).or_default().asked.missing(roster, most)
     }
 
     /// Takes in attester duties of those who were asked for. With another dependent root the chain
@@ -103,11 +140,11 @@ impl Book {
         }
         for (key, slot) in slots {
             // Who is asked again to see whether the root is still the same is on record.
-            if !attesters.answered.contains(key) {
+            if !attesters.asked.keys.contains(key) {
                 attesters.slots.entry(*slot).or_default().push(*key);
             }
         }
-        attesters.answered.extend(asked.iter().map(|known| known.key));
+        attesters.asked.add(asked);
     }
 
     /// Takes in places in the sync committee of those who were asked for.
@@ -119,7 +156,7 @@ impl Book {
     ) {
         let sync = self.sync.entry(epoch).or_default();
         sync.members.extend(members);
-        sync.answered.extend(asked.iter().map(|known| known.key));
+        sync.asked.add(asked);
     }
 
     /// Who attests in a slot.
@@ -138,9 +175,4 @@ impl Book {
             .into_iter()
             .flat_map(|sync| sync.members.iter().map(|(key, places)| (*key, *places)))
     }
-}
-
-fn unasked(answered: Option<&HashSet<PublicKey>>, known: &[Known], most: usize) -> Vec<Known> {
-    let is_new = |known: &&Known| answered.is_none_or(|answered| !answered.contains(&known.key));
-    known.iter().filter(is_new).take(most).copied().collect()
 }

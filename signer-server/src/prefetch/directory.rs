@@ -4,7 +4,13 @@
 //!
 //! Invariant: every key in it was asked for, and no two have one index.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use signer_client::wire::{Epoch, PublicKey, Slot};
 
@@ -52,6 +58,21 @@ impl Subcommittees {
     }
 }
 
+/// The validators among our keys, as one node knows them.
+#[derive(Debug)]
+pub(super) struct Roster {
+    /// No other roster has it.
+    pub(super) id: u64,
+    pub(super) known: Vec<Known>,
+}
+
+impl Roster {
+    pub(super) fn new(known: Vec<Known>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), known }
+    }
+}
+
 /// The indices of validators.
 #[derive(Default)]
 pub(super) struct Directory {
@@ -60,25 +81,38 @@ pub(super) struct Directory {
     epoch: Epoch,
     /// Without an answer in this epoch: deposited later, or never.
     unknown: HashSet<PublicKey>,
+    /// Of our keys, so many from the first on are known or unknown.
+    looked_up: usize,
+    /// Of all that is known, unless that has changed since.
+    roster: Option<Arc<Roster>>,
 }
 
 impl Directory {
-    /// Forgets keys that are not ours any more and, in a new epoch, which ones were unknown.
-    pub(super) fn keep(&mut self, epoch: Epoch, is_ours: impl Fn(&PublicKey) -> bool) {
+    /// In a new epoch, unknown keys may have become validators'.
+    pub(super) fn begin(&mut self, epoch: Epoch) {
         if self.epoch != epoch {
             self.epoch = epoch;
             self.unknown.clear();
+            self.looked_up = 0;
         }
+    }
+
+    /// Our keys are others now: forgets what is not ours any more.
+    pub(super) fn keep(&mut self, is_ours: impl Fn(&PublicKey) -> bool) {
         self.unknown.retain(&is_ours);
         self.indices.retain(|key, _| is_ours(key));
         self.keys.retain(|_, key| is_ours(key));
+        (self.looked_up, self.roster) = (0, None);
     }
 
     /// Those of our keys that should be asked for.
-    pub(super) fn unasked(&self, ours: &[PublicKey], most: usize) -> Vec<PublicKey> {
+    pub(super) fn unasked(&mut self, ours: &[PublicKey], most: usize) -> Vec<PublicKey> {
         let is_new =
-            |key: &&PublicKey| !self.indices.contains_key(*key) && !self.unknown.contains(*key);
-        ours.iter().filter(is_new).take(most).copied().collect()
+            |key: &PublicKey| !self.indices.contains_key(key) && !self.unknown.contains(key);
+        let rest = ours.get(self.looked_up..).unwrap_or_default();
+        self.looked_up += rest.iter().take_while(|key| !is_new(key)).count();
+        let rest = ours.get(self.looked_up..).unwrap_or_default();
+        rest.iter().filter(|key| is_new(key)).take(most).copied().collect()
     }
 
     /// Takes in the answer to that.
@@ -108,16 +142,18 @@ impl Directory {
         for Validator { index, validator } in answer {
             self.indices.insert(validator.pubkey, index.0);
             self.keys.insert(index.0, validator.pubkey);
+            self.roster = None;
         }
         self.unknown.extend(unknown);
         Ok(())
     }
 
     /// Those of our keys that are validators'.
-    pub(super) fn known(&self, ours: &[PublicKey]) -> Vec<Known> {
-        ours.iter()
-            .filter_map(|key| Some(Known { key: *key, index: *self.indices.get(key)? }))
-            .collect()
+    pub(super) fn roster(&mut self, ours: &[PublicKey]) -> Arc<Roster> {
+        let indices = &self.indices;
+        let known = |key: &PublicKey| Some(Known { key: *key, index: *indices.get(key)? });
+        let make = || Arc::new(Roster::new(ours.iter().filter_map(known).collect()));
+        self.roster.get_or_insert_with(make).clone()
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     PrefetchOptions, PrefetchStatus,
     book::{Book, told_epochs},
     chain::Chain,
-    directory::{Directory, Impossible, Known, attester_slots, sync_members},
+    directory::{Directory, Impossible, Known, Roster, attester_slots, sync_members},
     moment::{Moment, now_unix_ms},
     node::{Node, NodeError, Problem, VALIDATORS_AT_ONCE},
     plan,
@@ -59,6 +59,7 @@ pub fn start(
         registry: signing.registry().clone(),
         metrics: signing.metrics().clone(),
         status: status.clone(),
+        ours: Arc::default(),
     };
     tasks.spawn(stopping.clone().run_until_cancelled_owned(asker.run(asking)));
     let maker = Maker { chain, book, signing: signing.clone(), look_ahead_slots };
@@ -79,29 +80,37 @@ pub(super) struct Asker {
     pub(super) registry: Arc<Registry>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) status: Arc<PrefetchStatus>,
+    /// The keys that the others were last told of.
+    pub(super) ours: Arc<[PublicKey]>,
 }
 
 impl Asker {
     async fn run(mut self, moment: Moment) {
         loop {
             let (now, ours) = (present_slot(&self.chain), self.registry.public_keys());
-            self.refresh(now, &ours).await;
+            self.refresh(now, ours).await;
             moment.next().await;
         }
     }
 
     /// Asks one node after the other, the preferred one first, until one has told everything.
-    /// `ours` is sorted.
-    pub(super) async fn refresh(&mut self, now: Slot, ours: &[PublicKey]) {
-        let is_ours = |key: &PublicKey| ours.binary_search(key).is_ok();
-        self.book.lock().keep(self.chain.epoch_of(now), is_ours);
+    pub(super) async fn refresh(&mut self, now: Slot, ours: Arc<[PublicKey]>) {
+        self.book.lock().begin(self.chain.epoch_of(now));
+        if !Arc::ptr_eq(&self.ours, &ours) {
+            // The registry keeps them sorted.
+            let is_ours = |key: &PublicKey| ours.binary_search(key).is_ok();
+            self.book.lock().keep(is_ours);
+            for source in &mut self.sources {
+                source.directory.keep(is_ours);
+            }
+            self.ours = ours;
+        }
         let mut order: Vec<usize> = (0..self.sources.len()).collect();
         order.sort_by_key(|place| self.sources[*place].rests_until > now);
         let mut reason = None;
         for place in order {
             let source = &mut self.sources[place];
-            source.directory.keep(self.chain.epoch_of(now), is_ours);
-            match source.tell(&self.chain, &self.book, now, ours).await {
+            match source.tell(&self.chain, &self.book, now, &self.ours).await {
                 Ok(validators) => {
                     source.rests_until = Slot(0);
                     source.voice.worked(&source.node.address);
@@ -159,6 +168,7 @@ impl Source {
             self.check_chain(chain, book, epoch).await?;
             self.checked_in = Some(epoch);
         }
+        self.directory.begin(epoch);
         loop {
             let asked = self.directory.unasked(ours, VALIDATORS_AT_ONCE);
             if asked.is_empty() {
@@ -167,12 +177,12 @@ impl Source {
             let answer = self.node.validators(&asked).await?;
             self.directory.add(&asked, &answer).map_err(impossible("validators"))?;
         }
-        let known = self.directory.known(ours);
+        let roster = self.directory.roster(ours);
         for epoch in told_epochs(epoch) {
-            self.tell_attesters(chain, book, epoch, &known).await?;
-            self.tell_sync(chain, book, epoch, &known).await?;
+            self.tell_attesters(chain, book, epoch, &roster).await?;
+            self.tell_sync(chain, book, epoch, &roster).await?;
         }
-        Ok(known.len())
+        Ok(roster.known.len())
     }
 
     /// Demands that its head is near the present slot. One that is far behind tells duties that
@@ -216,14 +226,14 @@ impl Source {
         chain: &Chain,
         book: &Mutex<Book>,
         epoch: Epoch,
-        known: &[Known],
+        roster: &Roster,
     ) -> Result<(), NodeError> {
         // Twice over everything, because the chain may be re-organised in between.
-        let most_requests = 2 * (known.len() / VALIDATORS_AT_ONCE + 1);
+        let most_requests = 2 * (roster.known.len() / VALIDATORS_AT_ONCE + 1);
         for request in 0..most_requests {
-            let mut asked = book.lock().unasked_attesters(epoch, known, VALIDATORS_AT_ONCE);
+            let mut asked = book.lock().unasked_attesters(epoch, roster, VALIDATORS_AT_ONCE);
             if asked.is_empty() {
-                match known.first() {
+                match roster.known.first() {
                     Some(first) if request == 0 => asked.push(*first),
                     _ => return Ok(()),
                 }
@@ -233,7 +243,7 @@ impl Source {
                 .map_err(impossible("attester duties"))?;
             book.lock().add_attesters(epoch, answer.dependent_root, &asked, &slots);
         }
-        if book.lock().unasked_attesters(epoch, known, 1).is_empty() {
+        if book.lock().unasked_attesters(epoch, roster, 1).is_empty() {
             return Ok(());
         }
         Err(impossible("attester duties")(Impossible::RestlessRoot))
@@ -244,15 +254,15 @@ impl Source {
         chain: &Chain,
         book: &Mutex<Book>,
         epoch: Epoch,
-        known: &[Known],
+        roster: &Roster,
     ) -> Result<(), NodeError> {
         loop {
             let asked = {
-                let book = book.lock();
+                let mut book = book.lock();
                 if !book.forks().is_some_and(|forks| forks.has_sync_committees(epoch)) {
                     return Ok(());
                 }
-                book.unasked_sync(epoch, known, VALIDATORS_AT_ONCE)
+                book.unasked_sync(epoch, roster, VALIDATORS_AT_ONCE)
             };
             if asked.is_empty() {
                 return Ok(());

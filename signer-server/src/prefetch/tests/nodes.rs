@@ -46,7 +46,7 @@ fn node(genesis_time: u64, validators: u64) -> BeaconNodeBuilder {
 struct Bench {
     asker: Asker,
     metrics: Arc<Metrics>,
-    ours: Vec<PublicKey>,
+    ours: Arc<[PublicKey]>,
 }
 
 impl Bench {
@@ -69,8 +69,9 @@ impl Bench {
             registry: Arc::new(Registry::default()),
             metrics: metrics.clone(),
             status: Arc::new(PrefetchStatus::default()),
+            ours: Arc::default(),
         };
-        Self { asker, metrics, ours: keys(ours) }
+        Self { asker, metrics, ours: keys(ours).into() }
     }
 
     async fn refresh(&mut self) -> PrefetchState {
@@ -78,7 +79,7 @@ impl Bench {
     }
 
     async fn refresh_at(&mut self, slot: u64) -> PrefetchState {
-        self.asker.refresh(Slot(slot), &self.ours).await;
+        self.asker.refresh(Slot(slot), self.ours.clone()).await;
         self.asker.status.report().state
     }
 
@@ -175,7 +176,7 @@ async fn a_key_that_comes_later_and_one_that_is_no_validator_yet_are_found() {
     bench.refresh().await;
     bench.assert_told(&node, 8);
     // Two more of the node's, and two that it does not know.
-    bench.ours = keys(12);
+    bench.ours = keys(12).into();
     bench.refresh().await;
     bench.assert_told(&node, 10);
     let asked = node.requests("head/validators");
@@ -184,7 +185,7 @@ async fn a_key_that_comes_later_and_one_that_is_no_validator_yet_are_found() {
     bench.refresh_at(NOW + 32).await;
     assert_eq!(node.requests("head/validators"), asked + 1);
     // Keys that are gone leave the book.
-    bench.ours = keys(3);
+    bench.ours = keys(3).into();
     bench.refresh().await;
     bench.assert_told(&node, 3);
 }
@@ -198,7 +199,7 @@ async fn older_nodes_tell_validators_by_get_and_no_schedule() {
     assert_eq!(bench.refresh().await, PrefetchState::Working);
     bench.assert_told(&node, 150);
     assert_eq!(node.requests("GET /eth/v1/beacon/states/head/validators"), 3);
-    bench.ours = keys(151);
+    bench.ours = keys(151).into();
     bench.refresh().await;
     assert_eq!(node.requests("POST /eth/v1/beacon/states"), 1, "it is remembered");
     let book = bench.asker.book.lock();

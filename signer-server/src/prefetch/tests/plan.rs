@@ -15,7 +15,7 @@ use super::{
     super::{
         book::Book,
         chain::Chain,
-        directory::{Known, sync_members},
+        directory::{Known, Roster, sync_members},
         plan::due,
     },
     fork, key, known, network, slots,
@@ -30,6 +30,10 @@ use crate::{
 
 const LOOK_AHEAD: u64 = 8;
 const SLOTS: u64 = 32;
+
+fn roster(count: u64) -> Roster {
+    Roster::new(known(count))
+}
 
 /// A proof: slot, subcommittee, key.
 type Proof = (u64, Option<u64>, PublicKey);
@@ -91,7 +95,7 @@ impl Simulation {
     /// Tells this epoch's and the next one's, as a node does that is asked every slot.
     fn tell_both(&mut self, validators: u64, shift: u64) {
         let epoch = self.epoch();
-        self.book.keep(epoch, |_| true);
+        self.book.begin(epoch);
         self.tell(epoch, validators, shift);
         self.tell(Epoch(epoch.0 + 1), validators, shift);
     }
@@ -213,7 +217,7 @@ fn while_a_new_dependent_root_is_told_in_parts_old_duties_of_others_do_not_count
     simulation.tell_both(SLOTS, 0);
     let (epoch, first) = (Epoch(100), &known(1)[..]);
     simulation.book.add_attesters(epoch, Root([9; 32]), first, &[(key(0), Slot(3_205))]);
-    assert_eq!(simulation.book.unasked_attesters(epoch, &known(SLOTS), 100).len(), 31);
+    assert_eq!(simulation.book.unasked_attesters(epoch, &roster(SLOTS), 100).len(), 31);
     assert_eq!(simulation.round(), [(3_205, None, key(0))].into());
     // To be asked again with the same root changes nothing.
     simulation.book.add_attesters(epoch, Root([9; 32]), first, &[(key(0), Slot(3_205))]);
@@ -302,9 +306,9 @@ fn keys_that_leave_take_their_duties_with_them() {
     let mut simulation = Simulation::new(3_200);
     simulation.tell_both(SLOTS, 0);
     simulation.tell_sync(100, &[(key(5), &[0])]);
-    simulation.book.keep(Epoch(100), |of| *of != key(5));
+    simulation.book.keep(|of| *of != key(5));
     assert!(simulation.round().iter().all(|(.., of)| *of != key(5)));
-    let unasked = simulation.book.unasked_attesters(Epoch(100), &known(SLOTS), 100);
+    let unasked = simulation.book.unasked_attesters(Epoch(100), &roster(SLOTS), 100);
     assert_eq!(unasked.iter().map(|known| known.key).collect::<Vec<_>>(), [key(5)]);
 }
 
@@ -314,9 +318,9 @@ fn the_book_holds_two_epochs_and_a_bounded_number_of_duties() {
     for epoch in 0..200 {
         simulation.tell(Epoch(epoch), 10, 0);
     }
-    simulation.book.keep(Epoch(100), |_| true);
+    simulation.book.begin(Epoch(100));
     for epoch in (0..200).filter(|epoch| ![100, 101].contains(epoch)) {
-        assert_eq!(simulation.book.unasked_attesters(Epoch(epoch), &known(10), 99).len(), 10);
+        assert_eq!(simulation.book.unasked_attesters(Epoch(epoch), &roster(10), 99).len(), 10);
     }
     // However often a node tells another slot for the same validator, one counts.
     for slot in slots(3_200..3_232) {
@@ -335,4 +339,28 @@ fn nothing_is_due_without_forks_and_at_the_end_of_time() {
     let last = Epoch(u64::MAX / SLOTS);
     simulation.book.add_attesters(last, Root([0; 32]), &known(1), &[(key(0), Slot(u64::MAX))]);
     assert_eq!(slots_of(&simulation.round()), [u64::MAX].into());
+}
+
+#[test]
+fn who_was_asked_for_is_not_asked_for_again_whatever_node_knows_them() {
+    let mut book = Book::default();
+    let (epoch, root, mut all) = (Epoch(7), Root([0; 32]), roster(10));
+    let mut indices = Vec::new();
+    loop {
+        let asked = book.unasked_attesters(epoch, &all, 4);
+        if asked.is_empty() {
+            break;
+        }
+        indices.extend(asked.iter().map(|known| known.index));
+        book.add_attesters(epoch, root, &asked, &[]);
+    }
+    assert_eq!(indices, (500..510).collect::<Vec<_>>());
+    // Another node knows others; a key in the middle has left and come back.
+    book.keep(|of| *of != key(4));
+    all = roster(12);
+    let missing: Vec<_> =
+        book.unasked_attesters(epoch, &all, 9).iter().map(|known| known.index).collect();
+    assert_eq!(missing, [504, 510, 511]);
+    book.add_attesters(epoch, Root([1; 32]), &all.known[11..], &[]);
+    assert_eq!(book.unasked_attesters(epoch, &all, 99).len(), 11, "another root, other duties");
 }
