@@ -1,10 +1,10 @@
 //! Duty-aware prefetch: the signer asks beacon nodes when its keys are on duty, and makes their
 //! selection proofs some slots ahead, so that unmodified validator clients find them ready.
 //!
-//! The way of a duty: [`node`] asks one beacon node over HTTP and reads a bounded answer, [`answers`]
-//! are its forms, [`chain`] says whether the node is on the chain of this signer, [`directory`] knows
-//! the validators' indices, [`book`] holds the duties of this epoch and the next, [`plan`] takes from
-//! it what is due soon, [`worker`] does all that once a slot, and the proofs are made by
+//! The way of a duty: `node` asks one beacon node over HTTP and reads a bounded answer, `answers` are
+//! its forms, `chain` says whether the node is on the chain of this signer, `directory` knows the
+//! validators' indices, `book` holds the duties of this epoch and the next, `plan` takes from it
+//! what is due soon, `worker` does all that once a slot, and the proofs are made by
 //! [`SigningService::foresee`](crate::signing::SigningService::foresee).
 //!
 //! Whatever beacon nodes say is a hint. It decides for which slots proofs are made early, and nothing
