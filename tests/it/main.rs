@@ -29,6 +29,7 @@ mod order_of_checks;
 mod overload;
 mod postgres;
 mod postgres_harness;
+mod prefetch;
 mod priority;
 mod reload;
 mod restart;
