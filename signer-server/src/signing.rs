@@ -5,6 +5,8 @@ mod foresee;
 mod pre_request;
 mod proofs;
 mod spans;
+#[cfg(test)]
+mod tests;
 mod text;
 mod timings;
 

@@ -17,6 +17,7 @@ pub mod requests;
 pub mod signer;
 pub mod signing_roots;
 pub mod soak;
+pub mod system_calls;
 
 pub use beacon_node::{BeaconNode, BeaconNodeBuilder, Fault};
 pub use dice::Dice;
