@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use midslot_tests::{Signer, SignerOptions, key_files};
 use signer_client::load::{
-    Kind, LoadChain, LoadError, Plan, Profile, Progress, Report, make_keystores, play,
+    Kind, LoadChain, LoadError, Plan, Profile, Progress, Report, WarmUp, make_keystores, play,
 };
 
 /// Validators of the network: so few that everybody aggregates.
@@ -38,8 +38,7 @@ fn plan(signer: &Signer, chain: LoadChain, profile: Profile) -> Plan {
         validators: VALIDATORS,
         network_validators: NETWORK_VALIDATORS,
         seed: 1,
-        first_slot: None,
-        warm_up_slots: 0,
+        warm_up: WarmUp::Slots(0),
         slots: 2,
         verify: true,
     }
@@ -148,8 +147,7 @@ async fn what_is_late_or_wrong_is_counted() {
         validators: VALIDATORS,
         network_validators: NETWORK_VALIDATORS,
         seed: 1,
-        first_slot: None,
-        warm_up_slots: 0,
+        warm_up: WarmUp::Slots(0),
         slots: 3,
         verify: true,
     };

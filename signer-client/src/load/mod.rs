@@ -19,6 +19,7 @@
 mod bodies;
 mod chain;
 mod duties;
+mod files;
 mod keys;
 mod keystores;
 mod player;
@@ -35,6 +36,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 pub use chain::{ChainFileError, LoadChain, SLOTS_PER_EPOCH};
 pub use duties::{Duties, SyncMember, Validator};
+pub use files::raise_limit_of_open_files;
 pub use keys::{KeyCheckError, check_keys, interop_public_key};
 pub use keystores::{KeystoreError, KeystoreFolders, make_keystores};
 pub use profile::{AggregateForm, Manners, Profile, ProofStep, UnknownProfile};
@@ -68,14 +70,21 @@ pub struct Plan {
     pub network_validators: u32,
     /// What duties are drawn from.
     pub seed: u64,
-    /// The first slot that is played; by default the next one that begins.
-    pub first_slot: Option<Slot>,
-    /// Slots that are played before anything is counted.
-    pub warm_up_slots: u64,
+    /// When it is over and counting begins.
+    pub warm_up: WarmUp,
     /// Slots that are measured.
     pub slots: u64,
     /// Whether every signature is checked.
     pub verify: bool,
+}
+
+/// What is played before anything is counted. The first slot is always the next one that begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WarmUp {
+    /// So many slots.
+    Slots(u64),
+    /// All slots before this one, at least one.
+    Until(Slot),
 }
 
 /// How far a run is.
@@ -114,6 +123,11 @@ pub enum LoadError {
     /// The chain is too young, or not in Fulu yet.
     #[error("the chain must be in Fulu and past its first epoch; slot {0} is in epoch {1}")]
     EarlySlot(Slot, Epoch),
+    /// Counting should have begun already.
+    #[error(
+        "slot {0} comes before there could be a slot of warm-up: the signer took too long to start"
+    )]
+    TooLate(Slot),
     /// The scheduler of selection proofs does not take the chain.
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -139,17 +153,19 @@ pub async fn play(
     stop: impl Future<Output = ()>,
 ) -> Result<Report, LoadError> {
     let keys = keys_of_signer(plan).await?;
-    let first = match plan.first_slot {
-        Some(slot) => slot,
-        None => plan.chain.next_slot(),
+    let first = plan.chain.next_slot();
+    let warm_up_slots = match plan.warm_up {
+        WarmUp::Slots(slots) => slots,
+        WarmUp::Until(slot) if first < slot => slot.0 - first.0,
+        WarmUp::Until(slot) => return Err(LoadError::TooLate(slot)),
     };
     let epoch = chain::epoch_of(first);
     if epoch.0 == 0 || epoch < plan.chain.fork_info().fork.epoch {
         return Err(LoadError::EarlySlot(first, epoch));
     }
-    let player = Arc::new(Player::new(plan, &keys, first)?);
+    let player = Arc::new(Player::new(plan, &keys, first, warm_up_slots)?);
     let slots_played = player.play(progress, stop).await;
-    let counted = slots_played.saturating_sub(plan.warm_up_slots);
+    let counted = slots_played.saturating_sub(warm_up_slots);
     Ok(player.report(plan, counted))
 }
 

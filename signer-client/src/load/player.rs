@@ -69,7 +69,12 @@ struct Proofs {
 }
 
 impl Player {
-    pub(super) fn new(plan: &Plan, keys: &[PublicKey], first: Slot) -> Result<Self, LoadError> {
+    pub(super) fn new(
+        plan: &Plan,
+        keys: &[PublicKey],
+        first: Slot,
+        warm_up_slots: u64,
+    ) -> Result<Self, LoadError> {
         let manners = plan.profile.manners();
         let slot_duration = plan.chain.slot_duration();
         let scale = slot_duration.as_secs_f64() / USUAL_SLOT_SECONDS;
@@ -79,7 +84,7 @@ impl Player {
             timeline: Timeline {
                 origin: Instant::now() + plan.chain.until(first),
                 first,
-                observed_from: Slot(first.0 + plan.warm_up_slots),
+                observed_from: Slot(first.0 + warm_up_slots),
                 slot_duration,
             },
             stats,
@@ -102,7 +107,7 @@ impl Player {
             proof_lane: tokio::sync::Mutex::default(),
             ended: AtomicBool::new(false),
             lag_micros: AtomicU64::new(0),
-            slots: plan.warm_up_slots + plan.slots,
+            slots: warm_up_slots + plan.slots,
         })
     }
 

@@ -10,7 +10,9 @@ mod progress;
 
 use std::{path::Path, process::ExitCode};
 
-use signer_client::load::{LoadChain, Plan, Report, make_keystores, play};
+use signer_client::load::{
+    LoadChain, Plan, Report, WarmUp, make_keystores, play, raise_limit_of_open_files,
+};
 
 use self::{
     options::{Command, MakeKeystores, Run},
@@ -62,7 +64,9 @@ fn make(command: &MakeKeystores) -> Result<u8, Error> {
 }
 
 fn start(run: &Run) -> Result<u8, Error> {
-    raise_limit_of_open_files();
+    if let Err(error) = raise_limit_of_open_files() {
+        eprintln!("signer-load: the limit of open files stays as it is: {error}");
+    }
     let chain = match &run.network {
         Some(path) => LoadChain::from_network_file(path)?,
         None => LoadChain::of_seed(run.seed, run.slot_ms),
@@ -74,8 +78,7 @@ fn start(run: &Run) -> Result<u8, Error> {
         validators: run.validators,
         network_validators: run.network_validators,
         seed: run.seed,
-        first_slot: None,
-        warm_up_slots: run.warm_up_slots,
+        warm_up: WarmUp::Slots(run.warm_up_slots),
         slots: run.slots,
         verify: run.verify,
     };
@@ -104,14 +107,4 @@ fn write_json(path: &Path, report: &Report) -> Result<(), Error> {
     text.push('\n');
     std::fs::write(path, text)
         .map_err(|error| format!("can't write {}: {error}", path.display()).into())
-}
-
-/// A burst has a connection for each request.
-fn raise_limit_of_open_files() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        eprintln!("signer-load: the limit of open files stays as it is: {error}");
-    }
 }
