@@ -25,6 +25,7 @@ mod interchange_commands;
 mod key_loading_priority;
 mod keys;
 mod known_answers;
+mod load;
 mod migrate;
 mod openapi;
 mod options;

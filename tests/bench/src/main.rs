@@ -6,6 +6,8 @@
 //! only the rows of those names: batch, burst, distinct, block, audit, lane, records,
 //! records-postgres. `lane` is a table: what slashing protection clears on each database, and what
 //! that costs. The last two are the time and the memory of moving many records in and out.
+//!
+//! `cargo signer-experiment` is another matter: whole slots of thousands of validators ([`experiment`]).
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 #![expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
@@ -13,6 +15,7 @@
 mod audit;
 mod baseline;
 mod block_latency;
+mod experiment;
 mod lane;
 mod load;
 mod raw_loop;
@@ -26,6 +29,10 @@ const TURNS: usize = 5;
 
 fn main() -> Result<()> {
     let chosen: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--").collect();
+    if let Some(("experiment", options)) = chosen.split_first().map(|(name, rest)| (&**name, rest))
+    {
+        return experiment::main(options);
+    }
     let known =
         ["batch", "burst", "distinct", "block", "audit", "lane", "records", "records-postgres"];
     if let Some(unknown) = chosen.iter().find(|name| !known.contains(&name.as_str())) {

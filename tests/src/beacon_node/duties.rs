@@ -1,6 +1,6 @@
 //! Who is on duty when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -13,11 +13,18 @@ pub struct Duties {
     pub validators: Vec<String>,
     /// By first epoch: places in the sync committee with positions in `validators`.
     pub sync_committees: BTreeMap<u64, Vec<(u64, usize)>>,
+    /// By epoch, the slots of all validators in place of those by turns.
+    pub attester_slots: BTreeMap<u64, Vec<u64>>,
 }
 
 impl Default for Duties {
     fn default() -> Self {
-        Self { slots_per_epoch: 32, validators: Vec::new(), sync_committees: BTreeMap::new() }
+        Self {
+            slots_per_epoch: 32,
+            validators: Vec::new(),
+            sync_committees: BTreeMap::new(),
+            attester_slots: BTreeMap::new(),
+        }
     }
 }
 
@@ -38,12 +45,16 @@ impl Duties {
 
     /// When the validator at a position attests in an epoch, after so many re-organisations.
     pub fn attester_slot(&self, epoch: u64, position: usize, reorganisations: u64) -> u64 {
+        if let Some(slot) = self.attester_slots.get(&epoch).and_then(|slots| slots.get(position)) {
+            return *slot;
+        }
         let turn = position as u64 + epoch + 3 * reorganisations;
         epoch * self.slots_per_epoch + turn % self.slots_per_epoch
     }
 
     /// The answer about validators with these keys or indices.
     pub(super) fn about(&self, ids: &[String]) -> Vec<Value> {
+        let ids: HashSet<&String> = ids.iter().collect();
         let is_asked = |position: usize, key: &String| {
             ids.contains(key) || ids.contains(&Self::index(position).to_string())
         };

@@ -113,6 +113,14 @@ impl BeaconNodeBuilder {
         self
     }
 
+    /// The slots in which the validators attest in an epoch, by their positions, in place of those by
+    /// turns. A re-organisation does not change them.
+    #[must_use]
+    pub fn attester_slots(mut self, epoch: u64, slots: Vec<u64>) -> Self {
+        self.duties.attester_slots.insert(epoch, slots);
+        self
+    }
+
     /// Demands this user and password (RFC 7617), as base64 text of both with a colon between them.
     #[must_use]
     pub fn credentials(mut self, base64: &str) -> Self {
