@@ -2,7 +2,9 @@
 //! until the work runs through without one. `tests/src/system_calls` is the knife.
 
 mod import;
+mod lost_answers;
 mod moves;
+mod pair;
 
 mod pruning;
 mod signing;
