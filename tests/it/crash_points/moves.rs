@@ -103,9 +103,9 @@ async fn move_from_web3signer_killed_at_any_call_ends_or_is_undone() {
         let ended = command(&options, &["export", "--to=-"]).await;
         let ours_knows = ended.code == Some(0) && ended.output.contains(&key_files::public_key(0));
         if web3signer_signs {
-            open += 1
+            open += 1;
         } else {
-            fenced += 1
+            fenced += 1;
         }
         if undo && !web3signer_signs {
             let ended = command(&options, &[&words[..], &["--undo"]].concat()).await;

@@ -138,14 +138,14 @@ impl Pair {
         self.use_side(side);
         let options = std::mem::replace(&mut self.options, SignerOptions::empty());
         let signer = options.start().await.unwrap();
-        let mut signed = false;
+        let mut is_signed = false;
         for (source, target, root) in [(109, 110, 2), (108, 120, 1)] {
             let vote = requests::attestation(source, target, root);
             let answer = signer.client.sign(&key_files::public_key(0), &vote).await.unwrap();
-            signed |= answer.status == OK;
+            is_signed |= answer.status == OK;
         }
         self.options = signer.kill().await.unwrap();
-        signed
+        is_signed
     }
 
     /// Starts the signer on this side, without any confirmation, and asks for a vote of each key for this
@@ -161,15 +161,15 @@ impl Pair {
                 return false;
             }
         };
-        let mut signed = Vec::new();
+        let mut votes = Vec::new();
         for key in 0..KEYS {
             let vote = requests::attestation(target - 1, target, 1);
             let answer = signer.client.sign(&key_files::public_key(key), &vote).await.unwrap();
             assert!([OK, REFUSED].contains(&answer.status), "{}", answer.text());
-            signed.push(answer.status == OK);
+            votes.push(answer.status == OK);
         }
         self.options = signer.kill().await.unwrap();
-        assert_eq!(signed, vec![signed[0]; signed.len()], "one key moved and the other did not");
-        signed[0]
+        assert_eq!(votes, vec![votes[0]; votes.len()], "one key moved and the other did not");
+        votes[0]
     }
 }
