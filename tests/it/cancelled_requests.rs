@@ -1,6 +1,8 @@
 //! Clients that hang up at any moment, over real sockets, on either database: every other request is
 //! answered, no lock stays, and audit and metrics agree about what became of each.
 
+#![expect(clippy::print_stdout, reason = "what a run came to is read in its output")]
+
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -95,9 +97,9 @@ async fn counted(signer: &Signer) -> BTreeMap<String, u64> {
         let Some(labels) = line.strip_prefix("midslot_requests_total{") else { continue };
         let (labels, number) = labels.split_once("} ").unwrap();
         let (_, outcome) = labels.split_once("outcome=\"").unwrap();
-        let number: f64 = number.parse().unwrap();
-        if number > 0.0 {
-            *outcomes.entry(outcome.trim_end_matches('"').to_owned()).or_default() += number as u64;
+        let number: u64 = number.parse().unwrap();
+        if number > 0 {
+            *outcomes.entry(outcome.trim_end_matches('"').to_owned()).or_default() += number;
         }
     }
     outcomes

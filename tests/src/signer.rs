@@ -173,7 +173,7 @@ impl SignerOptions {
     /// When it ends early (with what it printed) or does not come up.
     pub async fn start(self) -> Result<Signer> {
         match self.start_or_end().await? {
-            Start::Serves(signer) => Ok(signer),
+            Start::Serves(signer) => Ok(*signer),
             Start::Ended(options, status) => {
                 bail!("the signer ended with {status} at its start:\n{}", options.log())
             }
@@ -195,7 +195,8 @@ impl SignerOptions {
                 let client = HttpClient::new(ports.http);
                 if client.get("/upcheck").await.is_ok() {
                     let metrics = ports.metrics;
-                    return Ok(Start::Serves(Signer { process, options: self, client, metrics }));
+                    let signer = Signer { process, options: self, client, metrics };
+                    return Ok(Start::Serves(Box::new(signer)));
                 }
             }
             if let Some(status) = process.try_wait()? {
@@ -268,7 +269,7 @@ fn give_away(path: &Path) -> std::io::Result<()> {
 /// What became of a start.
 pub enum Start {
     /// It serves.
-    Serves(Signer),
+    Serves(Box<Signer>),
     /// It has ended, and these are its folders.
     Ended(SignerOptions, ExitStatus),
 }

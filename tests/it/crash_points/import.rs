@@ -41,9 +41,9 @@ async fn import_is_whole_or_absent(backend: Backend) {
             break;
         }
         if found == before {
-            absent += 1
+            absent += 1;
         } else {
-            whole += 1
+            whole += 1;
         }
         let ended = command(&options, &["import", &new]).await;
         assert_eq!(ended.code, Some(0), "after a kill at {killed_at:?}: {}", ended.output);

@@ -178,9 +178,9 @@ async fn pruning_forgets_nothing_it_has_not_forbidden(backend: Backend, step: u6
         }
         kills += 1;
         if left == all {
-            untouched += 1
+            untouched += 1;
         } else {
-            in_between += 1
+            in_between += 1;
         }
         sweep.advance();
         first += 1_000;

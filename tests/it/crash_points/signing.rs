@@ -104,8 +104,11 @@ async fn check(signer: &Signer, life: u64, work: &Work, released: &mut Ledger, f
     released.assert_not_slashable();
     // Neither the first vote, nor the block, nor a vote of those at once lies around another one.
     for duty in [work.in_turn[0], work.in_turn[3]].iter().chain(&work.at_once[1..]) {
-        let signed = |duty| released.iter().any(|(released, _)| *released == duty);
-        assert!(signed(*duty) || signed(duty.conflict()), "nobody may sign {duty:?} any more");
+        let is_released = |duty| released.iter().any(|(released, _)| *released == duty);
+        assert!(
+            is_released(*duty) || is_released(duty.conflict()),
+            "nobody may sign {duty:?} any more"
+        );
     }
 }
 
