@@ -14,6 +14,7 @@ mod rollback;
 mod safe_start;
 mod start;
 mod synchronous;
+mod tls;
 
 use std::time::Duration;
 
