@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::*;
 
 /// Far longer than a statement may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const WAITS: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
 

@@ -11,13 +11,11 @@ use std::cmp::Ordering;
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::rows::stored_number;
 use crate::slashing::{
     StoreError,
     marker::{History, Identity, Marker, Memory, Server},
-    store::{HighWatermark, RolledBack},
+    store::{HighWatermark, RolledBack, rows::high_watermark},
 };
-use signer_client::wire::{Epoch, Slot};
 
 /// A durable write, and what the server says about itself and our tables beside it.
 const PROBE: &str = "UPDATE sp_meta SET one = one \
@@ -175,12 +173,6 @@ fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
 pub(super) fn cluster(row: &PgRow) -> Result<Uuid, StoreError> {
     let text: &str = row.try_get("cluster")?;
     text.parse().map_err(|_| StoreError::ImpossibleValue { column: "cluster" })
-}
-
-pub(super) fn high_watermark(row: &PgRow) -> Result<Option<HighWatermark>, StoreError> {
-    let epoch = stored_number(row, "high_epoch")?;
-    let slot = stored_number(row, "high_slot")?;
-    Ok(epoch.zip(slot).map(|(epoch, slot)| HighWatermark { epoch: Epoch(epoch), slot: Slot(slot) }))
 }
 
 #[cfg(test)]

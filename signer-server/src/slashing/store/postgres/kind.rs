@@ -7,21 +7,20 @@
 mod attestations;
 mod blocks;
 
-use signer_client::wire::{Epoch, Root};
+use signer_client::wire::Root;
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 pub(super) use self::{attestations::Attestations, blocks::Blocks};
 use super::{
     audit::AuditColumns,
     identity,
-    rows::{root_column, stored_number},
     veto::{Released, Veto},
 };
 use crate::slashing::{
     StoreError,
     marker::Identity,
-    rules::{HistoryNeeded, Verdict, VoteEpochs},
-    store::{Request, RolledBack},
+    rules::{HistoryNeeded, Verdict},
+    store::{Request, RolledBack, rows::root_column},
 };
 
 /// A request on its way to the database.
@@ -169,14 +168,4 @@ fn chains<'a, Subject>(items: &[Item<'a, Subject>]) -> Vec<&'a [u8]> {
 
 fn audit_rows<Subject>(items: &[Item<'_, Subject>]) -> AuditColumns {
     AuditColumns::of(items.iter().map(|item| &*item.request.audit))
-}
-
-/// A pair of columns; `None` where either is none.
-pub(super) fn vote_epochs(
-    row: &PgRow,
-    source: &'static str,
-    target: &'static str,
-) -> Result<Option<VoteEpochs>, StoreError> {
-    let pair = stored_number(row, source)?.zip(stored_number(row, target)?);
-    Ok(pair.map(|(source, target)| VoteEpochs { source: Epoch(source), target: Epoch(target) }))
 }

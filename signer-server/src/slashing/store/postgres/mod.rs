@@ -28,7 +28,6 @@ mod partitions;
 mod prune;
 mod records;
 mod register;
-mod rows;
 mod safe_start;
 mod schema;
 mod session;

@@ -7,10 +7,13 @@ use signer_client::wire::PublicKey;
 use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::{PostgresStore, identity, rows::fixed};
+use super::{PostgresStore, identity};
 use crate::slashing::{
     StoreError,
-    store::moves::{Departure, Moves},
+    store::{
+        moves::{Departure, Moves},
+        rows::public_key,
+    },
 };
 
 /// Made by the first departure.
@@ -86,11 +89,10 @@ impl Moves for PostgresStore {
         )
         .fetch_all(self.connection()?)
         .await?;
-        let keys = keys.iter().map(|row| Ok(PublicKey(fixed(row.try_get("pubkey")?, "pubkey")?)));
         Ok(Some(Departure {
             target: identity::cluster(&row)?,
             is_complete: row.try_get("complete")?,
-            enabled: keys.collect::<Result<_, StoreError>>()?,
+            enabled: keys.iter().map(public_key).collect::<Result<_, _>>()?,
         }))
     }
 

@@ -17,9 +17,7 @@ use sqlx::PgConnection;
 use super::{
     PostgresOptions, PostgresStore, Shared,
     identity::Probe,
-    partitions,
-    rows::stored_root,
-    safe_start, schema,
+    partitions, safe_start, schema,
     session::{self, Server, in_patience},
 };
 use crate::{
@@ -29,6 +27,7 @@ use crate::{
         marker::{Identity, Marker, Places},
         store::{
             RolledBack,
+            rows::stored_root,
             start::{confirm, known_markers, refuse_replaced, tell_of_safe_start},
         },
     },

@@ -6,14 +6,7 @@ use std::sync::Arc;
 use signer_client::wire::{Epoch, PublicKey, Root, Slot};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use super::{
-    PostgresStore,
-    identity::high_watermark,
-    register,
-    rows::{stored_number, stored_root, to_stored},
-    session::LONG_WORK,
-    states,
-};
+use super::{PostgresStore, register, session::LONG_WORK, states};
 use crate::slashing::{
     StoreError,
     store::{
@@ -22,6 +15,7 @@ use crate::slashing::{
             ImportTransaction, LowWatermark, Records, RecordsError, Selection, Snapshot,
             WatermarkPlace, named_keys,
         },
+        rows::{high_watermark, public_key, stored_number, stored_root, to_stored},
     },
 };
 
@@ -134,7 +128,7 @@ impl Records for PostgresStore {
                 let slot = stored_number(&row, "slot")?.map_or(high.slot, Slot);
                 let epoch = epoch.filter(|epoch| *epoch >= high.epoch).map(WatermarkPlace::Epoch);
                 let at = epoch.unwrap_or(WatermarkPlace::Slot(slot));
-                let key = register::public_key(&row)?;
+                let key = public_key(&row)?;
                 return Err(RecordsError::HighNotAboveLow { high, key, at });
             }
         }

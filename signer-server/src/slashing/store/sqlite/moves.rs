@@ -6,14 +6,13 @@ use signer_client::wire::PublicKey;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 use uuid::Uuid;
 
-use super::{
-    SqliteStore,
-    register::insert_keys,
-    state::{count_change, fixed, stored_bytes},
-};
+use super::{SqliteStore, register::insert_keys, state::count_change};
 use crate::slashing::{
     StoreError,
-    store::moves::{Departure, Moves},
+    store::{
+        moves::{Departure, Moves},
+        rows::{present, public_key, stored_bytes},
+    },
 };
 
 /// Made by the first departure.
@@ -93,11 +92,10 @@ impl Moves for SqliteStore {
         )
         .fetch_all(self.connection()?)
         .await?;
-        let keys = keys.iter().map(|row| Ok(PublicKey(fixed(row.try_get("pubkey")?, "pubkey")?)));
         Ok(Some(Departure {
-            target: Uuid::from_bytes(stored_bytes(&row, "target")?),
+            target: Uuid::from_bytes(present(stored_bytes(&row, "target")?, "target")?),
             is_complete: row.try_get("complete")?,
-            enabled: keys.collect::<Result<_, StoreError>>()?,
+            enabled: keys.iter().map(public_key).collect::<Result<_, _>>()?,
         }))
     }
 

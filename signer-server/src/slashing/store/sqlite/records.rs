@@ -6,7 +6,7 @@ use sqlx::Connection;
 use super::{
     SqliteStore,
     import::write_states,
-    state::{KeyState, count_change, to_stored},
+    state::{KeyState, count_change},
 };
 use crate::slashing::{
     StoreError,
@@ -17,6 +17,7 @@ use crate::slashing::{
             ImportTransaction, LowWatermark, Records, RecordsError, Selection, Snapshot,
             WatermarkPlace, named_keys,
         },
+        rows::to_stored,
     },
 };
 
@@ -100,8 +101,8 @@ impl Records for SqliteStore {
         }
         self.log_grew = true;
         sqlx::query("UPDATE sp_meta SET high_epoch = $1, high_slot = $2, batches = batches + 1")
-            .bind(high.map(|high| to_stored(Some(high.epoch.0))))
-            .bind(high.map(|high| to_stored(Some(high.slot.0))))
+            .bind(high.map(|high| to_stored(high.epoch.0)))
+            .bind(high.map(|high| to_stored(high.slot.0)))
             .execute(self.connection()?)
             .await
             .map_err(StoreError::from)?;

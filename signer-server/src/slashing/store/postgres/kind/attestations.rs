@@ -6,20 +6,21 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 use super::{
     super::{
         columns::{audit_column_names, audit_columns_from_arrays},
-        identity::{self, high_watermark, other_identity},
+        identity::{self, other_identity},
         partitions,
-        rows::{stored_root, to_stored},
         veto::{Released, Veto},
     },
     Answer, Evidence, Item, Kind, audit_rows, chains, in_order, known_root, roots, validators,
-    vote_epochs,
 };
 use crate::slashing::{
     StoreError,
     marker::Identity,
     refusal::RecordedAttestation,
     rules::{self, AttestationState, HistoryNeeded, LARGEST, Verdict, VoteEpochs},
-    store::Request,
+    store::{
+        Request,
+        rows::{high_watermark, stored_root, to_stored, vote_epochs},
+    },
 };
 
 /// Attestations.

@@ -6,8 +6,7 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 use super::{
     super::{
         columns::{audit_column_names, audit_columns_from_arrays},
-        identity::{self, high_watermark, other_identity},
-        rows::{stored_number, stored_root, to_stored},
+        identity::{self, other_identity},
         veto::{Released, Veto},
     },
     Answer, Evidence, Item, Kind, audit_rows, chains, in_order, known_root, roots, validators,
@@ -17,7 +16,10 @@ use crate::slashing::{
     marker::Identity,
     refusal::RecordedBlock,
     rules::{self, BlockState, HistoryNeeded, LARGEST, Verdict},
-    store::Request,
+    store::{
+        Request,
+        rows::{high_watermark, stored_number, stored_root, to_stored},
+    },
 };
 
 /// Blocks.
