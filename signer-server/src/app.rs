@@ -9,11 +9,14 @@ use signer_client::wire::PublicKey;
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    aggregation::{AggregationOptions, AggregationService},
     audit::AuditOptions,
     clock,
-    config::{Config, KeysConfig, KeystorePasswords, ProofsConfig, SlashingConfig},
+    config::{
+        AggregationConfig, Config, KeysConfig, KeystorePasswords, ProofsConfig, SlashingConfig,
+    },
     duty::{Network, NetworkClock, NetworkError},
-    http::{MetricsPort, SigningPort},
+    http::{AggregationRoutes, MetricsPort, SigningPort},
     keys::{self, BulkKeystores, ConfigFiles, KeySources, Loader, Registry},
     lifecycle::{Signals, Wish},
     listen::{self, Limits, ListenError, Listener, Shutdown},
@@ -93,6 +96,9 @@ pub enum StartError {
     /// The signing threads can't be started.
     #[error("the signing threads can't be started: {0}")]
     Threads(#[source] std::io::Error),
+    /// The aggregation threads can't be started.
+    #[error("the aggregation threads can't be started: {0}")]
+    AggregationThreads(#[source] std::io::Error),
     /// The keys can't be registered.
     #[error(transparent)]
     Keys(#[from] ReloadError),
@@ -142,6 +148,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
 struct App {
     slashing: SlashingProtection,
     scheduler: Arc<Scheduler>,
+    aggregation: Option<Arc<AggregationService>>,
     reloader: Arc<Reloader>,
     tasks: TaskTracker,
     shutdown: Shutdown,
@@ -156,6 +163,7 @@ struct Ports {
 
 impl App {
     /// Brings the parts up, the ones that others need first.
+    #[expect(clippy::too_many_lines, reason = "one step after the other, each of a few lines")]
     async fn start(config: Config) -> Result<Self, StartError> {
         if let Some(path) = &config.data_path {
             std::fs::create_dir_all(path)
@@ -196,6 +204,7 @@ impl App {
             );
         }
 
+        let aggregation = start_aggregation(&config.aggregation, &network, &metrics)?;
         let signing = SigningService::new(
             network,
             registry.clone(),
@@ -223,6 +232,10 @@ impl App {
             host_allow_list: config.http.host_allow_list.clone(),
             cors_origins: config.http.cors_origins.clone(),
             access_log: config.http.access_logs_enabled,
+            aggregation: aggregation.clone().map(|service| {
+                let max_body_bytes = config.aggregation.max_body_size_bytes;
+                AggregationRoutes { service, max_body_bytes }
+            }),
         }
         .router();
         let metrics_router = MetricsPort {
@@ -259,7 +272,7 @@ impl App {
         tracing::info!(
             "Midslot has started with TLS disabled, and ready to handle signing requests on {address}"
         );
-        Ok(Self { slashing, scheduler, reloader, tasks, shutdown, ports_file })
+        Ok(Self { slashing, scheduler, aggregation, reloader, tasks, shutdown, ports_file })
     }
 
     /// Lets running requests end, then takes the parts down, the ones that others need last.
@@ -267,6 +280,10 @@ impl App {
         tracing::info!("stopping: no new connections, running requests end");
         drop(self.ports_file);
         self.shutdown.drain.cancel();
+        if let Some(aggregation) = &self.aggregation {
+            // Whoever waits for a job gets its end.
+            aggregation.begin_stop();
+        }
         self.tasks.close();
         tokio::select! {
             () = self.tasks.wait() => {}
@@ -278,7 +295,12 @@ impl App {
         // What is cut leaves its audit row, and its job leaves the queue.
         self.shutdown.cut.cancel();
         self.tasks.wait().await;
-        tokio::task::block_in_place(|| self.scheduler.close());
+        tokio::task::block_in_place(|| {
+            if let Some(aggregation) = &self.aggregation {
+                aggregation.close();
+            }
+            self.scheduler.close();
+        });
         tokio::select! {
             closed = self.slashing.close() => {
                 if let Err(error) = closed {
@@ -405,6 +427,24 @@ fn proof_cache(
         max_slots_ahead: config.max_slots_ahead,
         ..ProofCacheOptions::new(network, is_loaded, metrics.clone())
     })
+}
+
+/// The aggregation worker, if it is wanted. It signs nothing.
+fn start_aggregation(
+    config: &AggregationConfig,
+    network: &Network,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Arc<AggregationService>>, StartError> {
+    if !config.enabled {
+        return Ok(None);
+    }
+    let options = AggregationOptions {
+        threads: config.threads,
+        deadline: config.deadline,
+        max_jobs: config.max_jobs,
+    };
+    let service = AggregationService::start(network.clone(), metrics.clone(), options, None);
+    Ok(Some(Arc::new(service.map_err(StartError::AggregationThreads)?)))
 }
 
 /// Name of this signer in the audit: the host's name.

@@ -6,8 +6,11 @@
 //! slashable, [`bls`] signs (or [`selection`] has the proof already), [`audit`] writes down who asked and what was answered.
 //!
 //! Beside that way, [`prefetch`] learns from beacon nodes which selection proofs will be asked for.
+//! Beside all of it, [`aggregation`] adds up signatures that others made, without keys.
+//!
 //! Commands that work on the records and end are in [`cli`].
 
+pub mod aggregation;
 pub mod app;
 pub mod audit;
 pub mod bls;
@@ -21,6 +24,7 @@ pub mod http;
 pub mod keys;
 pub mod lifecycle;
 pub mod listen;
+mod low_priority;
 mod ports_file;
 pub mod prefetch;
 pub mod reload;

@@ -5,8 +5,9 @@ use std::{ffi::OsString, path::PathBuf};
 use signer_client::wire::{Epoch, PublicKey, Slot};
 
 use super::{
-    AuditConfig, AuditQuery, HttpConfig, KeysConfig, LimitsConfig, LoggingConfig, MetricsConfig,
-    Migration, NetworkConfig, ProofsConfig, SchedulerConfig, SlashingConfig,
+    AggregationConfig, AuditConfig, AuditQuery, HttpConfig, KeysConfig, LimitsConfig,
+    LoggingConfig, MetricsConfig, Migration, NetworkConfig, ProofsConfig, SchedulerConfig,
+    SlashingConfig,
     command_line::{self, parameter_exit},
     environment,
     error::ParameterError,
@@ -114,6 +115,8 @@ pub struct Config {
     pub proofs: ProofsConfig,
     /// Which beacon nodes are asked for duties; `None` when none are.
     pub prefetch: Option<PrefetchOptions>,
+    /// The aggregation worker.
+    pub aggregation: AggregationConfig,
 }
 
 impl Config {
@@ -187,9 +190,11 @@ fn invocation(
         limits: LimitsConfig::from_values(&values)?,
         proofs: ProofsConfig::from_values(&values)?,
         prefetch: prefetch::from_values(&values)?,
+        aggregation: AggregationConfig::from_values(&values)?,
     };
     if command == Command::Sign {
         config.network.check(&values)?;
+        config.aggregation.check(&values, config.limits.max_body_bytes_in_flight)?;
         config.audit.check(&values, config.slashing.database.is_some())?;
     }
     Ok(Invocation { command, config, warnings })

@@ -5,6 +5,7 @@
 //! turns its options into types. After this, nothing else in the program reads options. Nothing is
 //! printed and no file is written here.
 
+mod aggregation;
 mod audit;
 mod command_line;
 mod environment;
@@ -33,6 +34,7 @@ mod values;
 mod yaml_file;
 mod yaml_tree;
 
+pub use aggregation::AggregationConfig;
 pub use audit::{AuditConfig, AuditFormat, AuditQuery};
 pub use host_allow_list::HostAllowList;
 pub use http::{CorsOrigins, HttpConfig};

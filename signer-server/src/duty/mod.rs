@@ -13,6 +13,7 @@ mod error;
 mod fork_rule;
 mod json;
 mod kinds;
+pub mod members;
 mod network;
 mod request;
 mod selection;

@@ -13,4 +13,4 @@ mod routes;
 mod server_timing;
 
 pub use layers::path::normalise as normalise_path;
-pub use router::{MetricsPort, SigningPort};
+pub use router::{AggregationRoutes, MetricsPort, SigningPort};

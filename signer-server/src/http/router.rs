@@ -6,7 +6,7 @@ use axum::{
     Router,
     extract::FromRef,
     middleware::{from_fn, from_fn_with_state},
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -19,6 +19,7 @@ use super::{
     server_timing::ServerTiming,
 };
 use crate::{
+    aggregation::AggregationService,
     config::{CorsOrigins, HostAllowList},
     keys::Registry,
     prefetch::PrefetchStatus,
@@ -73,12 +74,45 @@ pub struct SigningPort {
     pub cors_origins: CorsOrigins,
     /// Whether every request is logged.
     pub access_log: bool,
+    /// The aggregation worker, if it runs.
+    pub aggregation: Option<AggregationRoutes>,
+}
+
+/// The aggregation worker behind its routes.
+pub struct AggregationRoutes {
+    /// Takes jobs.
+    pub service: Arc<AggregationService>,
+    /// Largest body that is read, in bytes.
+    pub max_body_bytes: usize,
+}
+
+/// What the aggregation routes use.
+#[derive(Clone, FromRef)]
+struct AggregationParts {
+    service: Arc<AggregationService>,
+    max_body_bytes: MaxBodyBytes,
+    body_budget: BodyBudget,
+}
+
+impl AggregationRoutes {
+    fn router(self, body_budget: BodyBudget) -> Router {
+        use routes::aggregation::{events, jobs, status, tables};
+        let max_body_bytes = MaxBodyBytes(self.max_body_bytes);
+        Router::new()
+            .route("/midslot/v1/aggregation/jobs", post(jobs::post))
+            .route("/midslot/v1/aggregation/jobs/{id}", get(jobs::get).delete(jobs::delete))
+            .route("/midslot/v1/aggregation/jobs/{id}/events", get(events::get))
+            .route("/midslot/v1/aggregation/status", get(status::get))
+            .route("/midslot/v1/aggregation/tables/{sha256}", put(tables::put))
+            .with_state(AggregationParts { service: self.service, max_body_bytes, body_budget })
+    }
 }
 
 impl SigningPort {
     /// The router. Layers are added from the inside to the outside: a request meets the last one
     /// first.
     pub fn router(self) -> Router {
+        let body_budget = BodyBudget::new(self.max_body_bytes_in_flight);
         let parts = Parts {
             signing: self.signing,
             registry: self.registry,
@@ -86,7 +120,7 @@ impl SigningPort {
             slashing: self.slashing.clone(),
             prefetch: self.prefetch,
             max_body_bytes: MaxBodyBytes(self.max_body_bytes),
-            body_budget: BodyBudget::new(self.max_body_bytes_in_flight),
+            body_budget: body_budget.clone(),
             max_batch_keys: MaxBatchKeys(self.max_batch_keys),
             server_timing: ServerTiming(self.server_timing),
         };
@@ -109,8 +143,11 @@ impl SigningPort {
         if self.audit_api {
             router = router.route("/midslot/v1/audit", get(routes::audit::get));
         }
+        let mut router = router.with_state(parts);
+        if let Some(aggregation) = self.aggregation {
+            router = router.merge(aggregation.router(body_budget));
+        }
         let router = router
-            .with_state(parts)
             .fallback(reply::unknown_path)
             .layer(from_fn_with_state(Arc::new(self.host_allow_list), host_allow_list::check))
             // Before the host: a browser's request is answered by its origin alone.

@@ -12,6 +12,8 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::low_priority;
+
 /// Time between two progress lines.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 /// Time that must pass before the next tenth of the work gets a progress line of its own.
@@ -68,7 +70,7 @@ impl Pool {
             for number in 0..threads {
                 let (worker, sender) = (&worker, sender.clone());
                 let run = move || {
-                    lower_priority();
+                    low_priority::enter();
                     worker(sender);
                 };
                 let name = format!("key-load-{number}");
@@ -179,15 +181,6 @@ impl Drop for Reservation<'_> {
         *reserved = reserved.saturating_sub(self.bytes);
         drop(reserved);
         self.budget.released.notify_all();
-    }
-}
-
-/// Makes the calling thread give way to others. On Linux a nice value belongs to a thread; on
-/// other systems it belongs to the process, so that nothing is done there.
-fn lower_priority() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(10) {
-        tracing::debug!(%error, "cannot lower the priority of a key-loading thread");
     }
 }
 

@@ -4,6 +4,7 @@
 //! (<https://docs.web3signer.consensys.io/reference/cli/options>); the tables in `own.rs` hold
 //! what it does not have.
 
+pub(super) mod aggregation;
 pub(super) mod eth2;
 pub(super) mod migrate;
 pub(super) mod own;
@@ -28,6 +29,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static OptionSpec> {
     [
         root::TABLE,
         own::ROOT_TABLE,
+        aggregation::TABLE,
         eth2::TABLE,
         remote_keys::TABLE,
         own::ETH2_TABLE,

@@ -118,6 +118,11 @@ root  prefetch-beacon-nodes                                      list     -
 root  prefetch-look-ahead-slots                                  integer  8
 root  prefetch-slot-percent                                      integer  80
 root  prefetch-request-timeout-milliseconds                      integer  3000
+root  aggregation-enabled                                        flag     false
+root  aggregation-threads                                        integer  -
+root  aggregation-deadline-milliseconds                          integer  750
+root  aggregation-max-body-size                                  integer  16777216
+root  aggregation-max-jobs                                       integer  1024
 root  http-max-body-size                                         integer  33554432
 root  key-loading-threads                                        integer  -
 root  audit-api-enabled                                          flag     false

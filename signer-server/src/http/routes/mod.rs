@@ -1,5 +1,6 @@
 //! One file per endpoint.
 
+pub(super) mod aggregation;
 pub(super) mod audit;
 pub(super) mod ext_sign;
 pub(super) mod healthcheck;

@@ -2,7 +2,14 @@
 
 use std::marker::PhantomData;
 
+use midslot_aggregation::{KeepReason, RejectReason};
+
+use super::aggregation::AggregationDrop;
 use crate::{
+    aggregation::{
+        Ending, GroupStatus,
+        view::{keep_reason, reject_reason},
+    },
     audit::Outcome,
     bls::PointLookup,
     duty::DutyType,
@@ -182,6 +189,134 @@ label!(NodeFailure, "reason",
     NotSynced => "not_synced",
 );
 
+/// How an aggregation job ended without the reason, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AggregationJob {
+    Done,
+    Incomplete,
+    Cancelled,
+    Expired,
+    Failed,
+    Dropped,
+}
+
+impl From<Ending> for AggregationJob {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Complete => Self::Done,
+            Ending::PartlyByDeadline | Ending::PartlyByFailure => Self::Incomplete,
+            Ending::Cancelled => Self::Cancelled,
+            Ending::ExpiredBeforeStart | Ending::ExpiredByDeadline => Self::Expired,
+            Ending::Failed => Self::Failed,
+            Ending::Dropped(_) => Self::Dropped,
+        }
+    }
+}
+
+label!(AggregationJob, "status",
+    Done => "done",
+    Incomplete => "incomplete",
+    Cancelled => "cancelled",
+    Expired => "expired",
+    Failed => "failed",
+    Dropped => "dropped",
+);
+
+label!(GroupStatus, "status",
+    Complete => "complete",
+    Empty => "empty",
+    TooFewSigners => "too_few_signers",
+    Deadline => "deadline",
+    Cancelled => "cancelled",
+    SelfCheckFailed => "self_check_failed",
+    Internal => "internal",
+);
+
+/// What became of a signature in a group, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AggregationEntry {
+    Used,
+    Covered,
+    Rejected,
+    Unprocessed,
+}
+
+label!(AggregationEntry, "status",
+    Used => "used",
+    Covered => "covered",
+    Rejected => "rejected",
+    Unprocessed => "unprocessed",
+);
+
+label!(AggregationDrop, "reason",
+    Superseded => "superseded",
+    Stale => "stale",
+    Rejected => "rejected",
+    Shutdown => "shutdown",
+);
+
+/// Why a signature did not come into an aggregate, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AggregationSkip {
+    Rejected(RejectReason),
+    Kept(KeepReason),
+    TooFewSigners,
+    Internal,
+}
+
+impl AggregationSkip {
+    const REJECTED: [RejectReason; 13] = [
+        RejectReason::BadLength,
+        RejectReason::BadEncoding,
+        RejectReason::NotOnCurve,
+        RejectReason::NotInGroup,
+        RejectReason::Infinity,
+        RejectReason::PositionOutOfRange,
+        RejectReason::Duplicate,
+        RejectReason::Conflict,
+        RejectReason::PubkeyMissing,
+        RejectReason::PubkeyInvalid,
+        RejectReason::InvalidSignature,
+        RejectReason::ChildBitsLength,
+        RejectReason::ChildEmpty,
+    ];
+    const KEPT: [KeepReason; 4] = [
+        KeepReason::Overlap,
+        KeepReason::Deadline,
+        KeepReason::Cancelled,
+        KeepReason::SelfCheckFailed,
+    ];
+}
+
+impl Label for AggregationSkip {
+    const NAME: &'static str = "reason";
+
+    fn all() -> Vec<Self> {
+        let rejected = Self::REJECTED.into_iter().map(Self::Rejected);
+        let kept = Self::KEPT.into_iter().map(Self::Kept);
+        rejected.chain(kept).chain([Self::TooFewSigners, Self::Internal]).collect()
+    }
+
+    fn index(self) -> usize {
+        let behind_kept = Self::REJECTED.len() + Self::KEPT.len();
+        match self {
+            Self::Rejected(reason) => reason as usize,
+            Self::Kept(reason) => Self::REJECTED.len() + reason as usize,
+            Self::TooFewSigners => behind_kept,
+            Self::Internal => behind_kept + 1,
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Rejected(reason) => reject_reason(reason),
+            Self::Kept(reason) => keep_reason(reason),
+            Self::TooFewSigners => "too_few_signers",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// One metric per value of a label, looked up by position: no hashing and no lock on the way of a
 /// request.
 #[derive(Debug)]
@@ -229,5 +364,10 @@ mod tests {
         check::<ProofOrigin>();
         check::<RefreshLabel>();
         check::<NodeFailure>();
+        check::<AggregationJob>();
+        check::<GroupStatus>();
+        check::<AggregationEntry>();
+        check::<AggregationDrop>();
+        check::<AggregationSkip>();
     }
 }

@@ -5,6 +5,7 @@
 //! ([`RequestTimer`]), what a job does is counted by the pool, what a record costs is
 //! counted by slashing protection: so nothing is counted twice.
 
+mod aggregation;
 mod category;
 mod labels;
 mod names;
@@ -26,11 +27,13 @@ use prometheus_client::{
 };
 
 pub use self::{
+    aggregation::AggregationDrop,
     category::Category,
     labels::{KeySource, SlashingOperation},
     request_timer::RequestTimer,
 };
 use self::{
+    aggregation::AggregationMetrics,
     labels::{ByLabel, RequestType},
     names::{BATCH_SIZE_BUCKETS, DURATION_BUCKETS, POOL_LABELS},
     page::Page,
@@ -85,6 +88,7 @@ pub struct Metrics {
     audit_expired: Counter,
     proofs: ProofMetrics,
     prefetch: PrefetchMetrics,
+    aggregation: AggregationMetrics,
 
     malformed_requests: Counter,
     pool_submitted: Counter,
@@ -134,6 +138,7 @@ impl Metrics {
             audit_expired: signing.counter(names::AUDIT_EXPIRED),
             proofs: ProofMetrics::new(&mut signing),
             prefetch: PrefetchMetrics::new(&mut signing),
+            aggregation: AggregationMetrics::new(&mut signing),
 
             malformed_requests: http.counter(names::MALFORMED_REQUESTS),
             pool_submitted: http.counter_with(names::POOL_SUBMITTED, &POOL_LABELS),

@@ -68,6 +68,33 @@ names! {
         "Selection proofs of the slots ahead that prefetch looks at, made or not";
     PREFETCH_ORDERED = "midslot_prefetch_ordered_proofs",
         "Selection proofs that prefetch has asked for and nobody had before";
+    // The aggregation worker.
+    AGGREGATION_ACCEPTED = "midslot_aggregation_jobs_accepted", "Aggregation jobs that were taken";
+    AGGREGATION_JOBS = "midslot_aggregation_jobs",
+        "Aggregation jobs that ended, by how; together as many as were taken, but for those not over";
+    AGGREGATION_GROUPS = "midslot_aggregation_groups", "Groups that were proved, by how they ended";
+    AGGREGATION_ENTRIES = "midslot_aggregation_entries",
+        "Signatures in groups that were proved, by what became of them";
+    AGGREGATION_SKIPPED = "midslot_aggregation_entries_skipped",
+        "Signatures that did not come into an aggregate, by the reason";
+    AGGREGATION_DROPPED = "midslot_aggregation_dispatch_dropped",
+        "Aggregation jobs that did no work, by the reason";
+    AGGREGATION_BISECTIONS = "midslot_aggregation_bisections",
+        "Groups in which false signatures had to be looked for";
+    AGGREGATION_GAINED = "midslot_aggregation_gained_positions",
+        "Positions that aggregates have beyond the best aggregate that came with their group";
+    AGGREGATION_QUEUE_TIME = "midslot_aggregation_queue_time_seconds",
+        "Time from the arrival of an aggregation job to its start";
+    AGGREGATION_PREP_TIME = "midslot_aggregation_prep_time_seconds",
+        "Time to decode, choose and add up the signatures of a group";
+    AGGREGATION_VERIFY_TIME = "midslot_aggregation_verify_time_seconds",
+        "Time to verify a group, with the search for false signatures";
+    AGGREGATION_TOTAL_TIME = "midslot_aggregation_worker_total_time_seconds",
+        "Time from the start of an aggregation job to its end";
+    AGGREGATION_TIME_TO_DEADLINE = "midslot_aggregation_time_to_deadline_seconds",
+        "Time from the end of an aggregation job that was started to its deadline; negative when it is late";
+    AGGREGATION_COVERAGE = "midslot_aggregation_coverage_ratio",
+        "Part of a committee's positions that an aggregate has";
 
     // HTTP and the pool of signing threads behind it.
     MALFORMED_REQUESTS = "http_bls_malformed_request_count",
@@ -126,6 +153,19 @@ pub(super) const DURATION_BUCKETS: [f64; 16] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0,
     4.0, 8.0,
 ];
+
+/// Upper bounds of the histograms of aggregation, in seconds: 1 ms to 4 s, from a few signatures to
+/// 64 committees one by one.
+pub(super) const AGGREGATION_BUCKETS: [f64; 12] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0];
+
+/// Upper bounds of the histogram of the time to a deadline, in seconds; those below zero are late.
+pub(super) const TO_DEADLINE_BUCKETS: [f64; 13] =
+    [-1.0, -0.25, -0.05, -0.02, -0.01, 0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0];
+
+/// Upper bounds of the histogram of coverage.
+pub(super) const RATIO_BUCKETS: [f64; 12] =
+    [0.05, 0.1, 0.25, 0.5, 0.66, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99, 1.0];
 
 /// Upper bounds of the histogram of slashing batch sizes, in signatures.
 pub(super) const BATCH_SIZE_BUCKETS: [f64; 11] =

@@ -1,0 +1,232 @@
+//! Which job runs next: one running and one pending per lane, the newest slot wins.
+//!
+//! A state machine without clock, threads and results; whoever holds it passes the time and carries
+//! out what it says. A lane that has work to hand out gets its turn after the others that have, so
+//! no lane waits for longer than one group of each other lane.
+//!
+//! Invariants: every job that [`Dispatcher::submit`] took leaves by exactly one of
+//! [`Submitted::Dropped`], `displaced`, [`Next::Expired`], [`Cancelled::BeforeStart`],
+//! [`Dispatcher::close`] and [`Dispatcher::group_finished`] saying so; a lane runs at most one job; a
+//! pending job starts as soon as the one before it has ended and a thread is free.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+/// Decides what runs. `J` names a job, `T` is a point in time.
+#[derive(Debug)]
+pub struct Dispatcher<J, T> {
+    lanes: BTreeMap<String, Lane<J, T>>,
+    max_lanes: usize,
+    /// The lane that was served last.
+    served: Option<String>,
+    is_closed: bool,
+}
+
+#[derive(Debug)]
+struct Lane<J, T> {
+    running: Option<Running<J>>,
+    pending: Option<Request<J, T>>,
+}
+
+/// A job as the dispatcher sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request<J, T> {
+    /// Its name.
+    pub job: J,
+    /// Its slot.
+    pub slot: u64,
+    /// From when on it is not worth starting.
+    pub deadline: T,
+    /// Number of its groups; at least one.
+    pub groups: usize,
+    /// Whether it would rather be refused than displace another one.
+    pub is_refusable: bool,
+}
+
+#[derive(Debug)]
+struct Running<J> {
+    job: J,
+    groups: usize,
+    handed_out: usize,
+    finished: usize,
+}
+
+/// What became of a submitted job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Submitted<J> {
+    /// It is pending.
+    Pending {
+        /// Jobs of its lane before it: 1 if one is running.
+        position: usize,
+        /// The job that it has displaced, which is over.
+        displaced: Option<J>,
+    },
+    /// A job of a later slot is pending: it is over.
+    Dropped,
+    /// The lane is busy, and it would rather be refused. It was not taken.
+    Busy,
+    /// There are too many lanes. It was not taken.
+    TooManyLanes,
+    /// Nothing is taken any more.
+    Closed,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next<J> {
+    /// Prove a group of a job, then say [`Dispatcher::group_finished`].
+    Group {
+        /// The job.
+        job: J,
+        /// The group's place.
+        group: usize,
+    },
+    /// Its deadline passed before it was started: it is over.
+    Expired {
+        /// The job.
+        job: J,
+    },
+}
+
+/// What became of the wish to cancel a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It was pending and is over.
+    BeforeStart,
+    /// It is running: whoever proves its groups must be told.
+    Running,
+    /// It is not here.
+    Unknown,
+}
+
+impl<J: Copy + Eq, T: Copy + Ord> Dispatcher<J, T> {
+    /// Nothing to do, for at most so many lanes at a time.
+    pub fn new(max_lanes: usize) -> Self {
+        Self { lanes: BTreeMap::new(), max_lanes, served: None, is_closed: false }
+    }
+
+    /// Takes a job into a lane.
+    pub fn submit(&mut self, lane: &str, request: Request<J, T>) -> Submitted<J> {
+        if self.is_closed {
+            return Submitted::Closed;
+        }
+        let Some(busy) = self.lanes.get_mut(lane) else {
+            if self.lanes.len() == self.max_lanes {
+                return Submitted::TooManyLanes;
+            }
+            let fresh = Lane { running: None, pending: Some(request) };
+            self.lanes.insert(lane.to_owned(), fresh);
+            return Submitted::Pending { position: 0, displaced: None };
+        };
+        let displaced = match &busy.pending {
+            Some(_) if request.is_refusable => return Submitted::Busy,
+            Some(pending) if pending.slot > request.slot => return Submitted::Dropped,
+            Some(pending) => Some(pending.job),
+            None => None,
+        };
+        busy.pending = Some(request);
+        Submitted::Pending { position: usize::from(busy.running.is_some()), displaced }
+    }
+
+    /// What a free thread is to do now; `None` if nothing.
+    pub fn next(&mut self, now: T) -> Option<Next<J>> {
+        let name = self.turn()?;
+        let lane = self.lanes.get_mut(&name)?;
+        if lane.running.is_none()
+            && let Some(Request { job, deadline, groups, .. }) = lane.pending.take()
+        {
+            if deadline <= now {
+                self.lanes.remove(&name);
+                return Some(Next::Expired { job });
+            }
+            lane.running = Some(Running { job, groups, handed_out: 0, finished: 0 });
+        }
+        let running = lane.running.as_mut()?;
+        let group = running.handed_out;
+        running.handed_out += 1;
+        let job = running.job;
+        self.served = Some(name);
+        Some(Next::Group { job, group })
+    }
+
+    /// The lane whose turn it is: the first that has something to hand out after the one that was
+    /// served last.
+    fn turn(&self) -> Option<String> {
+        let ready = |lane: &Lane<J, T>| match &lane.running {
+            Some(running) => running.handed_out < running.groups,
+            None => lane.pending.is_some(),
+        };
+        let is_later = |name: &str| self.served.as_deref().is_none_or(|served| name > served);
+        let names = || self.lanes.iter().filter(|(_, lane)| ready(lane)).map(|(name, _)| name);
+        names().find(|name| is_later(name)).or_else(|| names().next()).cloned()
+    }
+
+    /// A group was proved, in whatever way it ended. True if it was the last of its job, which is
+    /// over.
+    pub fn group_finished(&mut self, job: J) -> bool {
+        let running = |lane: &Lane<J, T>| lane.running.as_ref().is_some_and(|run| run.job == job);
+        let Some((name, lane)) = self.lanes.iter_mut().find(|(_, lane)| running(lane)) else {
+            return false;
+        };
+        let Some(run) = &mut lane.running else { return false };
+        run.finished += 1;
+        if run.finished < run.groups {
+            return false;
+        }
+        lane.running = None;
+        if lane.pending.is_none() {
+            let name = name.clone();
+            self.lanes.remove(&name);
+        }
+        true
+    }
+
+    /// Somebody does not want a job any more.
+    pub fn cancel(&mut self, job: J) -> Cancelled {
+        let mut emptied = None;
+        let mut found = Cancelled::Unknown;
+        for (name, lane) in &mut self.lanes {
+            if lane.running.as_ref().is_some_and(|running| running.job == job) {
+                return Cancelled::Running;
+            }
+            if lane.pending.as_ref().is_some_and(|pending| pending.job == job) {
+                lane.pending = None;
+                found = Cancelled::BeforeStart;
+                if lane.running.is_none() {
+                    emptied = Some(name.clone());
+                }
+                break;
+            }
+        }
+        if let Some(name) = emptied {
+            self.lanes.remove(&name);
+        }
+        found
+    }
+
+    /// Takes nothing any more and gives up what is pending, which is over. What runs goes on.
+    pub fn close(&mut self) -> Vec<J> {
+        self.is_closed = true;
+        let dropped =
+            self.lanes.values_mut().filter_map(|lane| lane.pending.take()).map(|job| job.job);
+        let dropped = dropped.collect();
+        self.lanes.retain(|_, lane| lane.running.is_some());
+        dropped
+    }
+
+    /// Whether nothing is taken and nothing runs any more.
+    pub fn is_finished(&self) -> bool {
+        self.is_closed && self.lanes.is_empty()
+    }
+
+    /// The running and the pending job of each busy lane.
+    pub fn lanes(&self) -> impl Iterator<Item = (&str, Option<J>, Option<J>)> {
+        self.lanes.iter().map(|(name, lane)| {
+            let running = lane.running.as_ref().map(|running| running.job);
+            let pending = lane.pending.as_ref().map(|pending| pending.job);
+            (name.as_str(), running, pending)
+        })
+    }
+}

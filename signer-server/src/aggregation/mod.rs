@@ -1,0 +1,32 @@
+//! The aggregation worker: signatures of others in, verified aggregates out, beside the signer.
+//!
+//! A caller posts a self-contained [`snapshot`]; [`dispatch`] says when its groups run; the `worker`
+//! threads prove them with the pure crate `midslot_aggregation` behind [`Prover`](prover); the
+//! [`service`] keeps the results until the caller has fetched and applied them. Nothing here changes
+//! what the caller holds: the result says exactly what it may delete.
+//!
+//! Invariants: no key and no signing thread is ever used; every submitted job that was taken reaches
+//! exactly one final state, with a reason; every entry of a group that was proved is in exactly one
+//! of `used`, `covered`, `rejected` and `unprocessed`.
+
+pub mod dispatch;
+mod intake;
+pub mod job;
+mod point_cache;
+mod prover;
+pub mod service;
+pub mod snapshot;
+mod store;
+pub mod tables;
+#[cfg(test)]
+mod tests;
+pub mod view;
+mod worker;
+
+pub use job::{Ending, GroupStatus, JobState};
+pub use service::{
+    Accepted, AggregationOptions, AggregationService, GroupSigner, NoJob, SigningWork, Status,
+    SubmitError,
+};
+pub use snapshot::{Format, JobId};
+pub use store::Event;

@@ -1,0 +1,92 @@
+//! The prove step as the worker calls it: the pure core, with a clock, randomness and a cache lent
+//! to it.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
+
+use midslot_aggregation::{
+    Checkpoint, Control, Group, GroupOutcome, Options, Phase, Scratch, StopReason, aggregate_group,
+};
+
+use super::{job::Phases, point_cache::Points};
+
+/// Proves groups. A thread has one of its own: what it keeps from group to group is buffers.
+pub(super) trait Prover: Send {
+    /// Proves one group until the checkpoint says stop.
+    fn prove(
+        &mut self,
+        group: &Group,
+        options: Options,
+        points: &Points,
+        checkpoint: &mut JobCheckpoint<'_>,
+    ) -> GroupOutcome;
+}
+
+/// Proves BLS groups.
+#[derive(Debug, Default)]
+pub(super) struct BlsProver {
+    scratch: Scratch,
+}
+
+impl Prover for BlsProver {
+    fn prove(
+        &mut self,
+        group: &Group,
+        options: Options,
+        mut points: &Points,
+        checkpoint: &mut JobCheckpoint<'_>,
+    ) -> GroupOutcome {
+        let mut seed = [0; 32];
+        // Without randomness nothing can be told of single entries, so there is no going on.
+        getrandom::fill(&mut seed).expect("the operating system has randomness");
+        aggregate_group(group, options, &mut self.scratch, &mut points, &seed, checkpoint)
+    }
+}
+
+/// The deadline and the cancellation of a job, and where the time of one of its groups goes.
+#[derive(Debug)]
+pub(super) struct JobCheckpoint<'a> {
+    deadline: Instant,
+    is_cancelled: &'a AtomicBool,
+    phase: Option<(Phase, Instant)>,
+    phases: Phases,
+}
+
+impl<'a> JobCheckpoint<'a> {
+    pub(super) fn new(deadline: Instant, is_cancelled: &'a AtomicBool) -> Self {
+        Self { deadline, is_cancelled, phase: None, phases: Phases::default() }
+    }
+
+    fn end_phase(&mut self, now: Instant) {
+        if let Some((phase, since)) = self.phase.take() {
+            self.phases.add(phase, now.saturating_duration_since(since));
+        }
+    }
+
+    /// The times, once the group is done.
+    pub(super) fn finish(mut self) -> Phases {
+        self.end_phase(Instant::now());
+        self.phases
+    }
+}
+
+impl Checkpoint for JobCheckpoint<'_> {
+    fn check(&mut self) -> Control {
+        // Only a flag: nothing is read that another thread wrote before.
+        if self.is_cancelled.load(Ordering::Relaxed) {
+            Control::Stop(StopReason::Cancelled)
+        } else if Instant::now() >= self.deadline {
+            Control::Stop(StopReason::Deadline)
+        } else {
+            Control::Continue
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        let now = Instant::now();
+        self.end_phase(now);
+        self.phase = Some((phase, now));
+    }
+}
