@@ -7,7 +7,10 @@
 //! - `load`: [`load`], which plays validator clients against a signer.
 //! - `interop`: [`interop`], keys that everybody knows.
 //! - `ssz`: hash tree roots of the wire types.
+//! - `aggregator`: [`aggregator`], whether a selection proof selects.
 
+#[cfg(feature = "aggregator")]
+pub mod aggregator;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "interop")]

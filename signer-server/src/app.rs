@@ -9,7 +9,7 @@ use signer_client::wire::PublicKey;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    aggregation::{AggregationOptions, AggregationService},
+    aggregation::{AggregationOptions, AggregationService, GroupSigner},
     audit::AuditOptions,
     clock,
     config::{
@@ -20,6 +20,7 @@ use crate::{
     keys::{self, BulkKeystores, ConfigFiles, KeySources, Loader, Registry},
     lifecycle::{Signals, Wish},
     listen::{self, Limits, ListenError, Listener, Shutdown},
+    one_shot::{JobSigner, OneShot},
     ports_file::PortsFile,
     prefetch::{self, PrefetchOptions, PrefetchStatus},
     reload::{ReloadError, Reloader},
@@ -204,7 +205,6 @@ impl App {
             );
         }
 
-        let aggregation = start_aggregation(&config.aggregation, &network, &metrics)?;
         let signing = SigningService::new(
             network,
             registry.clone(),
@@ -217,6 +217,8 @@ impl App {
         .with_background(tasks.clone(), shutdown.drain.clone());
         let signing = Arc::new(signing);
         let prefetch = start_prefetch(prefetch, &signing, &tasks, &shutdown)?;
+        let one_shot = Arc::new(OneShot::new(signing.clone()));
+        let aggregation = start_aggregation(&config.aggregation, &one_shot, &metrics)?;
         let signing_router = SigningPort {
             signing,
             registry,
@@ -234,7 +236,7 @@ impl App {
             access_log: config.http.access_logs_enabled,
             aggregation: aggregation.clone().map(|service| {
                 let max_body_bytes = config.aggregation.max_body_size_bytes;
-                AggregationRoutes { service, max_body_bytes }
+                AggregationRoutes { service, one_shot, max_body_bytes }
             }),
         }
         .router();
@@ -429,10 +431,10 @@ fn proof_cache(
     })
 }
 
-/// The aggregation worker, if it is wanted. It signs nothing.
+/// The aggregation worker, if it is wanted. What it has proved is signed by `one_shot`.
 fn start_aggregation(
     config: &AggregationConfig,
-    network: &Network,
+    one_shot: &Arc<OneShot>,
     metrics: &Arc<Metrics>,
 ) -> Result<Option<Arc<AggregationService>>, StartError> {
     if !config.enabled {
@@ -443,7 +445,9 @@ fn start_aggregation(
         deadline: config.deadline,
         max_jobs: config.max_jobs,
     };
-    let service = AggregationService::start(network.clone(), metrics.clone(), options, None);
+    let signer: Arc<dyn GroupSigner> = Arc::new(JobSigner(one_shot.clone()));
+    let network = one_shot.network().clone();
+    let service = AggregationService::start(network, metrics.clone(), options, Some(signer));
     Ok(Some(Arc::new(service.map_err(StartError::AggregationThreads)?)))
 }
 

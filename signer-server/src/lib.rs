@@ -6,7 +6,8 @@
 //! slashable, [`bls`] signs (or [`selection`] has the proof already), [`audit`] writes down who asked and what was answered.
 //!
 //! Beside that way, [`prefetch`] learns from beacon nodes which selection proofs will be asked for.
-//! Beside all of it, [`aggregation`] adds up signatures that others made, without keys.
+//! Beside all of it, [`aggregation`] adds up signatures that others made, without keys;
+//! [`one_shot`] signs what came of it.
 //!
 //! Commands that work on the records and end are in [`cli`].
 
@@ -25,6 +26,7 @@ pub mod keys;
 pub mod lifecycle;
 pub mod listen;
 mod low_priority;
+pub mod one_shot;
 mod ports_file;
 pub mod prefetch;
 pub mod reload;

@@ -2,6 +2,7 @@
 
 mod batch;
 mod foresee;
+mod own;
 mod pre_request;
 mod proofs;
 mod spans;

@@ -8,14 +8,13 @@
 //! A proof depends on key, slot, fork and chain, not on the committee: when a re-organisation moves
 //! duties, proofs that were made stay good.
 
-mod aggregator;
 mod chain;
 mod clock;
 mod options;
 mod queue;
 mod scheduler;
 
-pub use aggregator::{is_aggregator, is_sync_committee_aggregator};
+pub use crate::aggregator::{is_aggregator, is_sync_committee_aggregator};
 pub use chain::{BasisPoints, Chain, ChainError, ScheduledFork};
 pub use clock::{NoSlotLength, SlotClock, SystemSlotClock, TokioSlotClock};
 pub use options::{OptionsError, SchedulerOptions};

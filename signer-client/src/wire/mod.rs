@@ -3,8 +3,11 @@
 //! Every container is written once, for both directions. With the feature `ssz` those whose shape
 //! is the same in every fork and preset have a hash tree root (`libssz_merkle::HashTreeRoot`); the
 //! others ([`AggregateAndProof`], [`BeaconBlock`]) leave it to the caller who knows the fork.
+//!
+//! Aggregation jobs are apart, in [`aggregation`].
 
 pub mod aggregate;
+pub mod aggregation;
 pub mod block;
 pub mod collections;
 pub mod containers;

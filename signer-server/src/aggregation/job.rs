@@ -3,8 +3,9 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use midslot_aggregation::{Aggregate, GroupOutcome, Phase};
+use signer_client::wire::{Fork, ForkInfo, Slot};
 
-use super::snapshot::JobId;
+use super::snapshot::{JobId, SignWish, Subject};
 
 /// Where a job stands. Final states never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +164,8 @@ impl GroupStatus {
 pub struct GroupResult {
     /// Its place in the snapshot.
     pub group: usize,
+    /// What its message is.
+    pub subject: Subject,
     /// What became of it.
     pub status: GroupStatus,
     /// The aggregate, if it is released.
@@ -173,6 +176,23 @@ pub struct GroupResult {
     pub phases: Phases,
     /// All of it as JSON, written once.
     pub json: Arc<str>,
+}
+
+/// A group that is to be signed.
+#[derive(Clone, Debug)]
+pub struct GroupToSign {
+    /// Chain and fork of the slot.
+    pub fork_info: ForkInfo,
+    /// The fork of the slot.
+    pub fork: Fork,
+    /// The slot.
+    pub slot: Slot,
+    /// What its members signed.
+    pub subject: Subject,
+    /// Their aggregate, if there is one.
+    pub aggregate: Option<Aggregate>,
+    /// Who signs.
+    pub wish: SignWish,
 }
 
 /// Time of each phase.

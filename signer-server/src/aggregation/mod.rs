@@ -23,10 +23,10 @@ mod tests;
 pub mod view;
 mod worker;
 
-pub use job::{Ending, GroupStatus, JobState};
+pub use job::{Ending, GroupStatus, GroupToSign, JobState};
 pub use service::{
-    Accepted, AggregationOptions, AggregationService, GroupSigner, NoJob, SigningWork, Status,
-    SubmitError,
+    Accepted, AggregationOptions, AggregationService, GroupSigner, NoGroup, NoJob, SigningWork,
+    Status, SubmitError,
 };
 pub use snapshot::{Format, JobId};
 pub use store::Event;

@@ -15,16 +15,17 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use parking_lot::{Condvar, Mutex};
+use signer_client::wire::Slot;
 use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
     dispatch::{Cancelled, Dispatcher, Next, Request, Submitted},
     intake::Intake,
-    job::{DropReason, Ending, GroupResult, GroupStatus, JobState},
+    job::{DropReason, Ending, GroupResult, GroupStatus, GroupToSign, JobState},
     point_cache::Points,
     prover::{BlsProver, Prover},
     snapshot::{
-        Deadline, Delivery, Format, JobId, OnBusy, Snapshot, SnapshotError, Submission,
+        Deadline, Delivery, Format, JobId, OnBusy, SignWish, Snapshot, SnapshotError, Submission,
         Surroundings, read,
     },
     store::{Event, Found, Job, Retention, Store},
@@ -127,6 +128,25 @@ pub enum NoJob {
     /// It is no longer kept.
     #[error("the result is no longer kept; the job ended as {0}")]
     Evicted(Ending),
+}
+
+/// A group that is asked for is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoGroup {
+    /// Its job is not there.
+    #[error(transparent)]
+    Job(#[from] NoJob),
+    /// The job has no such group.
+    #[error("group is {group}; the job has {groups}, counted from 0")]
+    OutOfRange {
+        /// The place that was asked for.
+        group: usize,
+        /// Number of groups.
+        groups: usize,
+    },
+    /// It has no result yet, or its job did no work.
+    #[error("the group is not finished")]
+    Unfinished,
 }
 
 /// What the service is doing.
@@ -339,6 +359,31 @@ impl AggregationService {
         }
         let view = state.store.get(id).map(Job::view).ok_or(NoJob::Unknown)?;
         Ok((was_over, view))
+    }
+
+    /// A finished group of a job, to be signed. The job itself need not be over.
+    ///
+    /// # Errors
+    /// When there is no such group, or it is not finished.
+    pub fn group_to_sign(
+        &self,
+        id: JobId,
+        group: usize,
+        wish: SignWish,
+    ) -> Result<GroupToSign, NoGroup> {
+        self.shared.look(id, |job| {
+            let groups = job.results.len();
+            let result = job.results.get(group).ok_or(NoGroup::OutOfRange { group, groups })?;
+            let result = result.as_ref().ok_or(NoGroup::Unfinished)?;
+            Ok(GroupToSign {
+                fork_info: job.fork_info,
+                fork: job.fork,
+                slot: Slot(job.slot),
+                subject: result.subject,
+                aggregate: result.aggregate.clone(),
+                wish,
+            })
+        })?
     }
 
     /// The registered tables of public keys.

@@ -11,6 +11,7 @@ use std::{
 };
 
 use serde_json::value::RawValue;
+use signer_client::wire::{Fork, ForkInfo};
 use tokio::sync::watch;
 
 use super::{
@@ -35,6 +36,8 @@ pub(super) struct Job {
     pub(super) id: JobId,
     pub(super) lane: String,
     pub(super) client: Client,
+    pub(super) fork_info: ForkInfo,
+    pub(super) fork: Fork,
     pub(super) slot: u64,
     pub(super) entries: usize,
     pub(super) accepted_entries: usize,
@@ -77,6 +80,8 @@ impl Job {
             id,
             lane,
             client,
+            fork_info: snapshot.fork_info,
+            fork: snapshot.fork,
             slot: snapshot.slot.0,
             entries: snapshot.entries(),
             accepted_entries: snapshot.accepted_entries(),

@@ -70,5 +70,14 @@ fn result(task: &Task, mut outcome: Option<GroupOutcome>, phases: Phases) -> Gro
         outcome.as_ref(),
         phases,
     );
-    GroupResult { group: task.group, status, aggregate, outcome, phases, json: json.into() }
+    let subject = task.snapshot.groups[task.group].subject;
+    GroupResult {
+        group: task.group,
+        subject,
+        status,
+        aggregate,
+        outcome,
+        phases,
+        json: json.into(),
+    }
 }

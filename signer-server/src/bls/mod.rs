@@ -16,6 +16,7 @@ mod point_cache;
 mod point_table;
 mod sealed;
 mod secret_key;
+mod verify;
 
 pub use curve::CIPHERSUITE;
 pub use memory::{LockedMemory, locked_memory};
@@ -23,3 +24,4 @@ pub use message_point::MessagePoint;
 pub use point_cache::{PointCache, PointLookup};
 pub use sealed::{Sealed, WrongClearance};
 pub use secret_key::{InvalidSecretKey, SecretKey};
+pub use verify::verify;

@@ -6,6 +6,7 @@
 //! chooses its domain, `fork_rule` says which fork the object belongs to, `containers` hash what
 //! depends on it. All of it is pure, works on the one body and never panics.
 
+mod aggregates;
 mod containers;
 mod domain;
 mod duty_type;
@@ -20,6 +21,7 @@ mod selection;
 #[cfg(test)]
 mod tests;
 
+pub use aggregates::{aggregate_and_proof, committee_bits, contribution_and_proof};
 pub use duty_type::DutyType;
 pub use error::{DutyError, DutyFailure, ForkSource, GenericError};
 pub use network::{FAR_FUTURE_EPOCH, Network, NetworkClock, NetworkError, Preset, ScheduledFork};

@@ -22,6 +22,7 @@ use crate::{
     aggregation::AggregationService,
     config::{CorsOrigins, HostAllowList},
     keys::Registry,
+    one_shot::OneShot,
     prefetch::PrefetchStatus,
     reload::Reloader,
     signing::SigningService,
@@ -82,6 +83,8 @@ pub struct SigningPort {
 pub struct AggregationRoutes {
     /// Takes jobs.
     pub service: Arc<AggregationService>,
+    /// Signs what they came to.
+    pub one_shot: Arc<OneShot>,
     /// Largest body that is read, in bytes.
     pub max_body_bytes: usize,
 }
@@ -90,21 +93,28 @@ pub struct AggregationRoutes {
 #[derive(Clone, FromRef)]
 struct AggregationParts {
     service: Arc<AggregationService>,
+    one_shot: Arc<OneShot>,
     max_body_bytes: MaxBodyBytes,
     body_budget: BodyBudget,
 }
 
 impl AggregationRoutes {
     fn router(self, body_budget: BodyBudget) -> Router {
-        use routes::aggregation::{events, jobs, status, tables};
+        use routes::aggregation::{events, jobs, sign, status, tables};
         let max_body_bytes = MaxBodyBytes(self.max_body_bytes);
         Router::new()
             .route("/midslot/v1/aggregation/jobs", post(jobs::post))
             .route("/midslot/v1/aggregation/jobs/{id}", get(jobs::get).delete(jobs::delete))
             .route("/midslot/v1/aggregation/jobs/{id}/events", get(events::get))
+            .route("/midslot/v1/aggregation/sign", post(sign::post))
             .route("/midslot/v1/aggregation/status", get(status::get))
             .route("/midslot/v1/aggregation/tables/{sha256}", put(tables::put))
-            .with_state(AggregationParts { service: self.service, max_body_bytes, body_budget })
+            .with_state(AggregationParts {
+                service: self.service,
+                one_shot: self.one_shot,
+                max_body_bytes,
+                body_budget,
+            })
     }
 }
 

@@ -4,10 +4,8 @@ use signer_client::wire::{AggregateAndProof, AggregationSlot, AttestationData};
 
 use super::{Context, Message};
 use crate::duty::{
-    DutyError, Position, Protection,
-    containers::{AggregateShape, aggregate_and_proof_root},
+    DutyError, Position, Protection, aggregates,
     domain::{DomainType, root_of},
-    fork_rule::ObjectFork,
     request::Wrapped,
     selection,
 };
@@ -39,10 +37,5 @@ pub(super) fn aggregation_slot(context: &Context<'_, '_>) -> Result<Message, Dut
 pub(super) fn aggregate_and_proof(context: &Context<'_, '_>) -> Result<Message, DutyError> {
     let Wrapped { version, object } = context.request.maybe_wrapped::<AggregateAndProof>()?;
     let fork_info = context.request.fork_info()?;
-    let slot = object.aggregate.data.slot;
-    let epoch = context.network.epoch_of(slot);
-    let fork = ObjectFork::decide(context.network, &fork_info, epoch, version);
-    fork.check_wrapper(context.request.key, version, AggregateShape::of)?;
-    let root = aggregate_and_proof_root(&object, fork, context.network)?;
-    Ok(context.of_slot(root, DomainType::AGGREGATE_AND_PROOF, &fork_info, slot))
+    aggregates::aggregate_message(context.network, &fork_info, version, &object)
 }

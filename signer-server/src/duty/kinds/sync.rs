@@ -6,15 +6,8 @@ use signer_client::wire::{
 
 use super::{Context, Message};
 use crate::duty::{
-    DutyError,
-    containers::check_bits,
-    domain::{DomainType, root_of},
-    fork_rule::check_since_altair,
-    network::SYNC_COMMITTEE_SUBNET_COUNT,
-    selection,
+    DutyError, aggregates, domain::DomainType, fork_rule::check_since_altair, selection,
 };
-
-const AGGREGATION_BITS: &str = "contribution_and_proof.contribution.aggregation_bits";
 
 pub(super) fn message(context: &Context<'_, '_>) -> Result<Message, DutyError> {
     let object: SyncCommitteeMessage = context.request.object()?;
@@ -32,12 +25,8 @@ pub(super) fn selection_proof(context: &Context<'_, '_>) -> Result<Message, Duty
 
 pub(super) fn contribution_and_proof(context: &Context<'_, '_>) -> Result<Message, DutyError> {
     let object: ContributionAndProof = context.request.object()?;
-    let slot = object.contribution.slot;
-    let fork_info = fork_info_since_altair(context, slot)?;
-    let members = context.network.preset.sync_committee_size() / SYNC_COMMITTEE_SUBNET_COUNT;
-    check_bits(AGGREGATION_BITS, &object.contribution.aggregation_bits, members)?;
-    let domain_type = DomainType::CONTRIBUTION_AND_PROOF;
-    Ok(context.of_slot(root_of(&object), domain_type, &fork_info, slot))
+    let fork_info = context.request.fork_info()?;
+    aggregates::contribution_message(context.network, &fork_info, &object)
 }
 
 /// `fork_info`, if it or the schedule says that the slot's fork has sync committees.

@@ -2,6 +2,7 @@
 
 pub(in crate::http) mod events;
 pub(in crate::http) mod jobs;
+pub(in crate::http) mod sign;
 pub(in crate::http) mod status;
 pub(in crate::http) mod tables;
 
