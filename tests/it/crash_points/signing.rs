@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use http::StatusCode;
 use midslot_tests::{
-    Ledger, Signer, SignerOptions, Slashable, key_files,
+    Answer, Ledger, Signer, SignerOptions, Slashable, key_files,
     postgres::PostgresCluster,
     released::{Proposal, Vote},
     requests,
@@ -44,13 +44,24 @@ impl Work {
     }
 }
 
-/// The signature, if one came; `None` for a refusal, and for no answer when the signer may die.
+/// The signature, if one came; `None` for a refusal, and for no answer when the signer may die. Asks
+/// again where the machine is so busy that the database did not answer in time.
 async fn ask(signer: &Signer, duty: &Slashable, may_die: bool) -> Option<String> {
+    loop {
+        let answer = ask_once(signer, duty, may_die).await?;
+        if answer.status != StatusCode::INTERNAL_SERVER_ERROR {
+            return (answer.status == OK).then(|| answer.signature());
+        }
+    }
+}
+
+async fn ask_once(signer: &Signer, duty: &Slashable, may_die: bool) -> Option<Answer> {
     match signer.client.sign(&key_files::public_key(duty.key()), &duty.body()).await {
-        Ok(answer) if answer.status == OK => Some(answer.signature()),
         Ok(answer) => {
-            assert_eq!(answer.status, REFUSED, "{duty:?}: {}", answer.text());
-            None
+            let is_slow = answer.text().contains("did not answer in time");
+            let is_expected = [OK, REFUSED].contains(&answer.status) || is_slow;
+            assert!(is_expected, "{duty:?}: {} {}", answer.status, answer.text());
+            Some(answer)
         }
         Err(error) => {
             assert!(may_die, "{duty:?}: {error:#}\n{}", signer.options.log());
