@@ -5,6 +5,7 @@
 //! [`keys`] finds the key, [`scheduler`] admits the job, [`slashing`] clears and records what is
 //! slashable, [`bls`] signs (or [`selection`] has the proof already), [`audit`] writes down who asked and what was answered.
 //!
+//! Beside that way, [`prefetch`] learns from beacon nodes which selection proofs will be asked for.
 //! Commands that work on the records and end are in [`cli`].
 
 pub mod app;
@@ -21,6 +22,7 @@ pub mod keys;
 pub mod lifecycle;
 pub mod listen;
 mod ports_file;
+pub mod prefetch;
 pub mod reload;
 pub mod scheduler;
 pub mod selection;

@@ -1,6 +1,7 @@
 //! The way of one signing request, from its body to a signature that may leave.
 
 mod batch;
+mod foresee;
 mod pre_request;
 mod proofs;
 mod spans;
@@ -21,6 +22,7 @@ use tracing::Instrument;
 
 pub use self::{
     batch::{BatchError, BatchItem},
+    foresee::{Foreseen, NotForeseen},
     pre_request::{BegunSlots, PreRequestRefused, PreRequested, SlotAnswer},
     timings::Timings,
 };

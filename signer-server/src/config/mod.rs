@@ -21,6 +21,7 @@ mod network;
 mod option;
 mod options;
 mod pool_file;
+mod prefetch;
 mod proofs;
 mod scheduler;
 mod secret;

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     config::{CorsOrigins, HostAllowList},
     keys::Registry,
+    prefetch::PrefetchStatus,
     reload::Reloader,
     signing::SigningService,
     slashing::SlashingProtection,
@@ -34,6 +35,7 @@ struct Parts {
     registry: Arc<Registry>,
     reloader: Arc<Reloader>,
     slashing: SlashingProtection,
+    prefetch: Option<Arc<PrefetchStatus>>,
     max_body_bytes: MaxBodyBytes,
     body_budget: BodyBudget,
     max_batch_keys: MaxBatchKeys,
@@ -51,6 +53,8 @@ pub struct SigningPort {
     pub reloader: Arc<Reloader>,
     /// Slashing protection, for its state.
     pub slashing: SlashingProtection,
+    /// How prefetch is doing, when it is on.
+    pub prefetch: Option<Arc<PrefetchStatus>>,
     /// Whether the audit can be read over HTTP.
     pub audit_api: bool,
     /// Whether the extension endpoint is served.
@@ -80,6 +84,7 @@ impl SigningPort {
             registry: self.registry,
             reloader: self.reloader,
             slashing: self.slashing.clone(),
+            prefetch: self.prefetch,
             max_body_bytes: MaxBodyBytes(self.max_body_bytes),
             body_budget: BodyBudget::new(self.max_body_bytes_in_flight),
             max_batch_keys: MaxBatchKeys(self.max_batch_keys),

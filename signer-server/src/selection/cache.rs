@@ -85,6 +85,8 @@ pub struct Taken {
 pub struct Accepted {
     /// Will be made.
     pub accepted: usize,
+    /// Of those, are in the backlog only since now.
+    pub queued: usize,
     /// Are ready.
     pub cached: usize,
 }
@@ -242,6 +244,7 @@ impl ProofCache {
             }
             self.show(&state);
         }
+        accepted.queued = added.len();
         Ok(accepted)
     }
 

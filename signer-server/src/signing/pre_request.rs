@@ -282,7 +282,7 @@ impl SigningService {
     }
 
     /// Sees to it that the backlog is being worked off.
-    fn work_off_backlog(self: &Arc<Self>) {
+    pub(super) fn work_off_backlog(self: &Arc<Self>) {
         if self.background.is_running.swap(true, Ordering::AcqRel) {
             return;
         }

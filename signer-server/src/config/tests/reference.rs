@@ -114,6 +114,10 @@ root  http-server-timing-enabled                                 flag     false
 root  batch-max-keys                                             integer  16384
 root  proof-cache-capacity                                       integer  65536
 root  proof-max-slots-ahead                                      integer  64
+root  prefetch-beacon-nodes                                      list     -
+root  prefetch-look-ahead-slots                                  integer  8
+root  prefetch-slot-percent                                      integer  80
+root  prefetch-request-timeout-milliseconds                      integer  3000
 root  http-max-body-size                                         integer  33554432
 root  key-loading-threads                                        integer  -
 root  audit-api-enabled                                          flag     false

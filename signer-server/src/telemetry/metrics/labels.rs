@@ -6,6 +6,7 @@ use crate::{
     audit::Outcome,
     bls::PointLookup,
     duty::DutyType,
+    prefetch::NodeFailure,
     scheduler::Class,
     selection::{ProofLookup, ProofOrigin},
     slashing::ProtectionState,
@@ -45,6 +46,13 @@ impl From<ProtectionState> for StateLabel {
             ProtectionState::Halted { .. } => Self::Halted,
         }
     }
+}
+
+/// Whether a beacon node has told all duties, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RefreshLabel {
+    Done,
+    Failed,
 }
 
 /// The `type` of a request; `None` when its body was not readable that far.
@@ -161,6 +169,19 @@ label!(ProofOrigin, "origin",
     Background => "background",
 );
 
+label!(RefreshLabel, "result",
+    Done => "done",
+    Failed => "failed",
+);
+
+label!(NodeFailure, "reason",
+    Unreachable => "unreachable",
+    Status => "status",
+    Answer => "answer",
+    WrongChain => "wrong_chain",
+    NotSynced => "not_synced",
+);
+
 /// One metric per value of a label, looked up by position: no hashing and no lock on the way of a
 /// request.
 #[derive(Debug)]
@@ -206,5 +227,7 @@ mod tests {
         check::<StateLabel>();
         check::<ProofLookup>();
         check::<ProofOrigin>();
+        check::<RefreshLabel>();
+        check::<NodeFailure>();
     }
 }

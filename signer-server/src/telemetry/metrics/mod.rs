@@ -9,6 +9,7 @@ mod category;
 mod labels;
 mod names;
 mod page;
+mod prefetch;
 mod process;
 mod proofs;
 mod protection;
@@ -33,6 +34,7 @@ use self::{
     labels::{ByLabel, RequestType},
     names::{BATCH_SIZE_BUCKETS, DURATION_BUCKETS, POOL_LABELS},
     page::Page,
+    prefetch::PrefetchMetrics,
     process::ProcessCollector,
     proofs::ProofMetrics,
     protection::ProtectionMetrics,
@@ -82,6 +84,7 @@ pub struct Metrics {
     audit_lost: Counter,
     audit_expired: Counter,
     proofs: ProofMetrics,
+    prefetch: PrefetchMetrics,
 
     malformed_requests: Counter,
     pool_submitted: Counter,
@@ -130,6 +133,7 @@ impl Metrics {
             audit_lost: signing.counter(names::AUDIT_LOST),
             audit_expired: signing.counter(names::AUDIT_EXPIRED),
             proofs: ProofMetrics::new(&mut signing),
+            prefetch: PrefetchMetrics::new(&mut signing),
 
             malformed_requests: http.counter(names::MALFORMED_REQUESTS),
             pool_submitted: http.counter_with(names::POOL_SUBMITTED, &POOL_LABELS),

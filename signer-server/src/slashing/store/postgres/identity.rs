@@ -110,6 +110,39 @@ impl Probe {
     }
 }
 
+/// What a batch asks beside its answers, in the same statement: identity and number that are not
+/// those of the parameters with these numbers.
+macro_rules! other_identity {
+    ($cluster:literal, $table:literal) => {
+        concat!(
+            "NULLIF((SELECT cluster FROM sp_meta), $",
+            $cluster,
+            "::uuid)::text AS other_cluster, NULLIF((SELECT tableoid::bigint FROM sp_meta), $",
+            $table,
+            "::bigint) AS other_table"
+        )
+    };
+}
+pub(super) use other_identity;
+
+/// The parameters of [`other_identity`].
+pub(super) fn parameters(expected: &Identity) -> (String, Option<i64>) {
+    (expected.cluster.to_string(), parts(expected).1)
+}
+
+/// Reads the columns of [`other_identity`]. Only another connection's probe asks for the history.
+pub(super) fn check_beside_answer(row: &PgRow, expected: &Identity) -> Result<(), StoreError> {
+    if let Some(found) = row.try_get::<Option<&str>, _>("other_cluster")? {
+        let impossible = StoreError::ImpossibleValue { column: "cluster" };
+        let found = found.parse().map_err(|_| impossible)?;
+        return Err(RolledBack::AnotherDatabase { expected: expected.cluster, found }.into());
+    }
+    match (parts(expected).1, row.try_get("other_table")?) {
+        (Some(expected), Some(found)) => Err(RolledBack::AnotherTable { expected, found }.into()),
+        _ => Ok(()),
+    }
+}
+
 fn parts(identity: &Identity) -> (Option<&History>, Option<i64>) {
     let server = identity.server.as_ref();
     (server.and_then(|server| server.history.as_ref()), server.map(|server| server.table))

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use signer_client::wire::{Epoch, PublicKey, Root, Slot};
-use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::{
     PostgresStore, Shared,
@@ -209,9 +209,8 @@ impl PostgresImport<'_> {
         }
         let mut helper = match self.helper.take() {
             Some(helper) => helper,
-            None => self.shared.server.connect().await?,
+            None => self.shared.server.connect_patiently().await?,
         };
-        session::be_patient(&mut helper).await?;
         for number in &missing {
             partitions::make(&mut helper, &[*number], &[]).await?;
         }
@@ -268,14 +267,11 @@ impl ImportTransaction for PostgresImport<'_> {
         Ok(outcomes)
     }
 
-    async fn commit(mut self) -> Result<(), StoreError> {
-        let row = sqlx::query("SELECT txid_current() AS xid");
-        let xid: i64 = row.fetch_one(&mut *self.transaction).await?.try_get("xid")?;
-        self.transaction.commit().await?;
-        self.shared.note_durable(xid);
+    async fn commit(self) -> Result<(), StoreError> {
+        self.shared.commit(self.transaction).await?;
         let highest = &self.shared.highest_target;
         highest.fetch_max(self.highest_target, std::sync::atomic::Ordering::Relaxed);
-        if let Some(helper) = self.helper.take() {
+        if let Some(helper) = self.helper {
             session::close(helper).await;
         }
         Ok(())

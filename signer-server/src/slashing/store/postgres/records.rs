@@ -1,6 +1,8 @@
 //! The operator's half of the store: each change is one transaction, which signers of any process
 //! obey as soon as it is committed.
 
+use std::sync::Arc;
+
 use signer_client::wire::{Epoch, PublicKey, Root, Slot};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
@@ -93,6 +95,7 @@ impl Records for PostgresStore {
         keys: Selection<'_>,
         low: LowWatermark,
     ) -> Result<usize, RecordsError> {
+        let shared = Arc::clone(&self.shared);
         let mut transaction = self.begin_change().await?;
         let is_above = |high: &HighWatermark| low.epoch > high.epoch || low.slot > high.slot;
         let row = sqlx::query(HIGH_WATERMARK).fetch_one(&mut *transaction).await;
@@ -109,7 +112,7 @@ impl Records for PostgresStore {
             let raise = sqlx::query(statement).bind(&ids).bind(to_stored(floor));
             raise.execute(&mut *transaction).await.map_err(StoreError::from)?;
         }
-        transaction.commit().await.map_err(StoreError::from)?;
+        shared.commit(transaction).await?;
         Ok(ids.len())
     }
 
@@ -117,6 +120,7 @@ impl Records for PostgresStore {
         &mut self,
         high: Option<HighWatermark>,
     ) -> Result<(), RecordsError> {
+        let shared = Arc::clone(&self.shared);
         let mut transaction = self.begin_change().await?;
         if let Some(high) = high {
             let row = sqlx::query(FLOOR_IN_THE_WAY)
@@ -140,12 +144,13 @@ impl Records for PostgresStore {
             .execute(&mut *transaction)
             .await
             .map_err(StoreError::from)?;
-        transaction.commit().await.map_err(StoreError::from)?;
+        shared.commit(transaction).await?;
         self.high_watermark = high;
         Ok(())
     }
 
     async fn set_enabled(&mut self, keys: &[PublicKey], enabled: bool) -> Result<(), RecordsError> {
+        let shared = Arc::clone(&self.shared);
         let mut transaction = self.begin_change().await?;
         let keys = select(&mut transaction, Selection::Keys(keys)).await?;
         // Who holds the locks has signed; who waits for them will see the change.
@@ -158,6 +163,6 @@ impl Records for PostgresStore {
             let update = sqlx::query(statement).bind(enabled).bind(&ids);
             update.execute(&mut *transaction).await.map_err(StoreError::from)?;
         }
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
+        Ok(shared.commit(transaction).await?)
     }
 }

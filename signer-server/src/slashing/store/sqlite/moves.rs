@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     SqliteStore,
     register::insert_keys,
-    state::{fixed, stored_bytes},
+    state::{count_change, fixed, stored_bytes},
 };
 use crate::slashing::{
     StoreError,
@@ -67,7 +67,9 @@ impl Moves for SqliteStore {
         let mut made = insert_keys(&mut transaction, &unknown, first).await?;
         let ids = known_ids.into_iter().chain(made.iter().map(|(_, state)| state.id));
         switch(&mut transaction, ids, false).await?;
+        count_change(&mut transaction).await?;
         transaction.commit().await?;
+        self.state.batches += 1;
         for (_, state) in &mut made {
             state.attestation.enabled = false;
             state.block.enabled = false;
@@ -119,7 +121,9 @@ impl Moves for SqliteStore {
         ] {
             sqlx::query(statement).execute(&mut *transaction).await?;
         }
+        count_change(&mut transaction).await?;
         transaction.commit().await?;
+        self.state.batches += 1;
         let keys: Vec<PublicKey> = self.state.keys.keys().copied().collect();
         self.note_enabled(&keys, false);
         self.check_in_place()
@@ -144,7 +148,9 @@ impl Moves for SqliteStore {
             }
         }
         switch(&mut transaction, ids.into_iter(), true).await?;
+        count_change(&mut transaction).await?;
         transaction.commit().await?;
+        self.state.batches += 1;
         self.note_enabled(enabled, true);
         self.check_in_place()
     }

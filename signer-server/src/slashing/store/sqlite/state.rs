@@ -34,7 +34,8 @@ pub(super) struct State {
     pub(super) cluster: Uuid,
     pub(super) genesis_validators_root: Option<Root>,
     pub(super) high_watermark: Option<HighWatermark>,
-    /// Transactions that recorded blocks or attestations.
+    /// Transactions that recorded blocks or attestations, or in which an operator changed what may
+    /// be signed: what a copy with fewer of them has forgotten.
     pub(super) batches: u64,
     pub(super) first: FirstState,
     pub(super) keys: HashMap<PublicKey, KeyState>,
@@ -124,6 +125,12 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// Counts an operator's change in its own transaction; the state follows after the commit.
+pub(super) async fn count_change(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query("UPDATE sp_meta SET batches = batches + 1").execute(connection).await?;
+    Ok(())
 }
 
 fn reaches(new: Option<VoteEpochs>, old: Option<VoteEpochs>) -> bool {
