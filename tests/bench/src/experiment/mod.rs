@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use midslot_tests::binary::signer_binary;
 use signer_client::{
     load::{
         LoadChain, Plan, SLOTS_PER_EPOCH, WarmUp, make_keystores, play, raise_limit_of_open_files,
@@ -111,6 +112,8 @@ pub(crate) fn main(arguments: &[String]) -> Result<()> {
 }
 
 async fn run_all(options: &Options) -> Result<()> {
+    // No run waits for a build.
+    let _ = signer_binary();
     let mut experiment = Experiment::new(options.slots, options.slot_ms)?;
     for &validators in &options.validators {
         let folder = tempfile::tempdir()?;

@@ -94,7 +94,10 @@ impl Variant {
             return Ok(RunningSigner { url, _process: None, _beacon_node: None });
         }
         let path = |name: &str| folder.join(name).display().to_string();
+        // The runs share the key folder, and each has a chain and a database of its own: what an
+        // earlier one signed means nothing on this one's chain.
         let mut options = SignerOptions::empty()
+            .eth2("--accept-new-slashing-protection-db=true")
             .eth2(format!("--network={}", path("network.yaml")))
             .eth2(format!("--keystores-path={}", path("keystores")))
             .eth2(format!("--keystores-passwords-path={}", path("passwords")));
