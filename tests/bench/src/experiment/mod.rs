@@ -14,7 +14,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use midslot_tests::binary::signer_binary;
 use signer_client::{
     load::{
@@ -159,7 +159,12 @@ async fn run(
         verify: false,
     };
     let report = play(&plan, |_| (), std::future::pending()).await?;
-    Ok(Run { validators, variant, report })
+    let proofs_from_memory = signer.proofs_from_memory().await?;
+    ensure!(
+        variant != Variant::Prefetch || proofs_from_memory.is_some_and(|proofs| proofs > 0),
+        "the signer has prefetched nothing"
+    );
+    Ok(Run { validators, variant, proofs_from_memory, report })
 }
 
 /// A new chain on which an epoch begins after so many seconds.
