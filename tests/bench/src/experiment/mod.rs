@@ -14,7 +14,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use midslot_tests::binary::signer_binary;
 use signer_client::{
     load::{
         LoadChain, Plan, SLOTS_PER_EPOCH, WarmUp, make_keystores, play, raise_limit_of_open_files,
@@ -111,6 +112,8 @@ pub(crate) fn main(arguments: &[String]) -> Result<()> {
 }
 
 async fn run_all(options: &Options) -> Result<()> {
+    // No run waits for a build.
+    let _ = signer_binary();
     let mut experiment = Experiment::new(options.slots, options.slot_ms)?;
     for &validators in &options.validators {
         let folder = tempfile::tempdir()?;
@@ -156,7 +159,12 @@ async fn run(
         verify: false,
     };
     let report = play(&plan, |_| (), std::future::pending()).await?;
-    Ok(Run { validators, variant, report })
+    let proofs_from_memory = signer.proofs_from_memory().await?;
+    ensure!(
+        variant != Variant::Prefetch || proofs_from_memory.is_some_and(|proofs| proofs > 0),
+        "the signer has prefetched nothing"
+    );
+    Ok(Run { validators, variant, proofs_from_memory, report })
 }
 
 /// A new chain on which an epoch begins after so many seconds.

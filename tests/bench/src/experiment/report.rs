@@ -13,6 +13,8 @@ use super::{plot, variant::Variant};
 pub(super) struct Run {
     pub(super) validators: u32,
     pub(super) variant: Variant,
+    /// Proofs that ordinary requests found ready, warm-up included; absent for the baseline.
+    pub(super) proofs_from_memory: Option<u64>,
     pub(super) report: Report,
 }
 
@@ -81,7 +83,8 @@ impl Experiment {
     pub(super) fn table(&self) -> String {
         let mut text =
             "| validators | proofs | block p50 / p99 / max ms | attestation p50 / p99 / max ms \
-             | missed blocks / attestations / proofs | errors |\n|---|---|---|---|---|---|\n"
+             | missed blocks / attestations / proofs | proofs from memory | errors |\n\
+             |---|---|---|---|---|---|---|\n"
                 .to_owned();
         for run in &self.runs {
             let latencies = |kind| {
@@ -101,7 +104,7 @@ impl Experiment {
             // Writing to a text can't fail.
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {} | {} / {} / {} | {} |",
+                "| {} | {} | {} | {} | {} / {} / {} | {} | {} |",
                 run.validators,
                 run.variant.title(),
                 latencies(Kind::Block),
@@ -109,6 +112,7 @@ impl Experiment {
                 missed(Kind::Block),
                 missed(Kind::Attestation),
                 missed(Kind::SelectionProof),
+                run.proofs_from_memory.map_or_else(|| "-".to_owned(), |proofs| proofs.to_string()),
                 run.report.failed(),
             );
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use midslot_tests::{BeaconNode, BeaconNodeBuilder, Signer, SignerOptions};
+use midslot_tests::{BeaconNode, BeaconNodeBuilder, HttpClient, Signer, SignerOptions};
 use serde::Serialize;
 use signer_client::{
     load::{Duties, LoadChain, Profile, interop_public_key},
@@ -13,6 +13,8 @@ use signer_client::{
 use super::EPOCH;
 use crate::baseline;
 
+/// The signer's count of proofs that it had ready.
+const HITS: &str = "midslot_proof_lookups_total{result=\"hit\"}";
 /// Places of a subcommittee in the sync committee of the mainnet preset.
 const SUBCOMMITTEE_SIZE: u64 = 128;
 
@@ -35,8 +37,19 @@ pub(super) enum Variant {
 /// What a run is played against; ends when dropped.
 pub(super) struct RunningSigner {
     pub(super) url: String,
-    _process: Option<Signer>,
+    process: Option<Signer>,
     _beacon_node: Option<BeaconNode>,
+}
+
+impl RunningSigner {
+    /// Proofs that were answered from memory; `None` for the baseline, which keeps none.
+    pub(super) async fn proofs_from_memory(&self) -> Result<Option<u64>> {
+        let Some(process) = &self.process else { return Ok(None) };
+        let metrics = HttpClient::new(process.metrics.context("the signer has no metrics port")?);
+        let page = metrics.get("/metrics").await?;
+        let hits = page.text().lines().find_map(|line| line.strip_prefix(HITS));
+        Ok(Some(hits.context("the signer does not count hits")?.trim().parse()?))
+    }
 }
 
 impl Variant {
@@ -91,10 +104,14 @@ impl Variant {
         if self == Self::FifoBurst {
             let keys: Vec<_> = keys.collect();
             let url = format!("http://{}", baseline::start(&keys).await?);
-            return Ok(RunningSigner { url, _process: None, _beacon_node: None });
+            return Ok(RunningSigner { url, process: None, _beacon_node: None });
         }
         let path = |name: &str| folder.join(name).display().to_string();
+        // The runs share the key folder, and each has a chain and a database of its own: what an
+        // earlier one signed means nothing on this one's chain.
         let mut options = SignerOptions::empty()
+            .root("--metrics-enabled")
+            .eth2("--accept-new-slashing-protection-db=true")
             .eth2(format!("--network={}", path("network.yaml")))
             .eth2(format!("--keystores-path={}", path("keystores")))
             .eth2(format!("--keystores-passwords-path={}", path("passwords")));
@@ -107,7 +124,7 @@ impl Variant {
         }
         let process = options.start().await?;
         let url = format!("http://{}", process.client.address());
-        Ok(RunningSigner { url, _process: Some(process), _beacon_node: beacon_node })
+        Ok(RunningSigner { url, process: Some(process), _beacon_node: beacon_node })
     }
 }
 
