@@ -1,1 +1,346 @@
+//! The service with real groups, and with provers that misbehave to order.
 
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use midslot_aggregation::{Checkpoint, Control, Group, GroupOutcome, Options};
+use serde_json::{Value, json};
+
+use super::{
+    point_cache::Points,
+    prover::{BlsProver, JobCheckpoint, Prover},
+    *,
+};
+use crate::{
+    audit::Client,
+    bls::SecretKey,
+    duty::Network,
+    keys::interop_secret_key,
+    telemetry::metrics::{Category, Metrics, MetricsOptions},
+};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+fn network() -> Network {
+    // Without a genesis time, so that every slot is near.
+    Network::by_name_or_file("minimal").unwrap()
+}
+
+fn metrics() -> Arc<Metrics> {
+    Arc::new(Metrics::new(MetricsOptions { version: "1", slashing_protection_enabled: true }))
+}
+
+fn options(threads: usize) -> AggregationOptions {
+    AggregationOptions {
+        threads: NonZeroUsize::new(threads).unwrap(),
+        deadline: Duration::from_secs(12),
+        max_jobs: 2000,
+    }
+}
+
+fn service_with<P: Prover + 'static>(
+    threads: usize,
+    metrics: &Arc<Metrics>,
+    prover: impl Fn() -> P + Clone + Send + 'static,
+) -> AggregationService {
+    AggregationService::start_with(network(), metrics.clone(), options(threads), None, prover)
+        .unwrap()
+}
+
+fn service(threads: usize, metrics: &Arc<Metrics>) -> AggregationService {
+    service_with(threads, metrics, BlsProver::default)
+}
+
+/// A raw group with valid signatures of the first interop keys.
+fn group(message: u8, signers: u64) -> Value {
+    let root = [message; 32];
+    let keys: Vec<_> =
+        (0..signers).map(|key| SecretKey::from_bytes(&interop_secret_key(key)).unwrap()).collect();
+    let single = |(pos, key): (usize, &SecretKey)| {
+        let signature = key.sign_bytes(&root).to_string();
+        json!({ "pos": pos, "signature": signature, "tag": format!("v{pos}") })
+    };
+    json!({
+        "kind": "raw",
+        "signing_root": const_hex::encode_prefixed(root),
+        "bits_len": signers,
+        "pubkeys": keys.iter().map(|key| key.public_key().to_string()).collect::<Vec<_>>(),
+        "singles": keys.iter().enumerate().map(single).collect::<Vec<_>>(),
+    })
+}
+
+fn job(slot: u64, groups: &[Value]) -> Value {
+    let versions =
+        json!({ "previous_version": "0x05000000", "current_version": "0x06000000", "epoch": "0" });
+    json!({
+        "fork_info": { "fork": versions, "genesis_validators_root": const_hex::encode_prefixed([7; 32]) },
+        "slot": slot.to_string(),
+        "groups": groups,
+    })
+}
+
+async fn submit(service: &AggregationService, job: &Value) -> Result<Accepted, SubmitError> {
+    service.submit(job.to_string(), Format::Json, Client::default()).await
+}
+
+async fn run(service: &AggregationService, job: &Value) -> Value {
+    let id = submit(service, job).await.unwrap().id;
+    serde_json::to_value(service.ended_job(id, PATIENCE).await.unwrap()).unwrap()
+}
+
+fn count(metrics: &Metrics, series: &str) -> u64 {
+    let page = metrics.render(&[Category::Signing]);
+    let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series}")).parse().unwrap()
+}
+
+/// Sum over all values of a label.
+fn total(metrics: &Metrics, family: &str) -> u64 {
+    let page = metrics.render(&[Category::Signing]);
+    let values = page.lines().filter_map(|line| line.strip_prefix(family)?.split_once("} "));
+    values.map(|(_, value)| value.parse::<u64>().unwrap()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_is_proved_and_a_bad_entry_spoils_nothing_else() {
+    let metrics = metrics();
+    let service = service(1, &metrics);
+    let mut spoiled = group(1, 4);
+    spoiled["singles"][1]["signature"] = "0xzz".into();
+    spoiled["singles"][2] = json!(5);
+    let done = run(&service, &job(9, &[spoiled, group(2, 3)])).await;
+    assert_eq!((&done["status"], &done["complete"]), (&json!("done"), &json!(true)), "{done}");
+    assert_eq!((&done["entries"], &done["accepted_entries"]), (&json!(7), &json!(5)));
+    let first = &done["groups"][0];
+    assert_eq!(first["status"], "complete", "{first}");
+    assert_eq!(first["aggregate"]["coverage"], 2);
+    assert_eq!(first["aggregate"]["verified"], true);
+    let rejected = first["rejected"]["entries"].as_array().unwrap();
+    let summary: Vec<_> =
+        rejected.iter().map(|entry| (&entry["index"], &entry["reason"])).collect();
+    assert_eq!(summary, [(&json!(1), &json!("bad_encoding")), (&json!(2), &json!("bad_encoding"))]);
+    assert_eq!(rejected[0]["tag"], "v1");
+    assert_eq!(done["groups"][1]["aggregate"]["coverage"], 3);
+    assert_eq!(done["groups"][1]["used"]["count"], 3);
+    let skipped = "midslot_aggregation_entries_skipped_total{reason=\"bad_encoding\"}";
+    assert_eq!(count(&metrics, skipped), 2);
+    service.close();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_false_signature_is_named_and_the_rest_is_aggregated() {
+    let metrics = metrics();
+    let service = service(1, &metrics);
+    let mut group = group(1, 4);
+    let other = group["singles"][0]["signature"].clone();
+    group["singles"][3]["signature"] = other;
+    let done = run(&service, &job(9, &[group])).await;
+    let rejected = &done["groups"][0]["rejected"]["entries"];
+    assert_eq!(rejected[0]["index"], 3, "{done}");
+    assert_eq!(rejected[0]["reason"], "invalid_signature");
+    assert_eq!(done["groups"][0]["aggregate"]["coverage"], 3);
+    service.close();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_few_signers_release_nothing_and_keep_every_entry() {
+    let metrics = metrics();
+    let service = service(1, &metrics);
+    let mut job = job(9, &[group(1, 3)]);
+    job["options"] = json!({ "min_coverage": 4 });
+    let done = run(&service, &job).await;
+    let group = &done["groups"][0];
+    assert_eq!(group["status"], "too_few_signers", "{group}");
+    assert!(group.get("aggregate").is_none());
+    assert_eq!((&group["used"]["count"], &group["unprocessed"]["count"]), (&json!(0), &json!(3)));
+    assert_eq!(group["unprocessed"]["entries"][0]["reason"], "too_few_signers");
+    service.close();
+}
+
+/// Counts groups, then proves them.
+struct Counting(Arc<AtomicUsize>, BlsProver);
+
+impl Prover for Counting {
+    fn prove(
+        &mut self,
+        group: &Group,
+        options: Options,
+        points: &Points,
+        checkpoint: &mut JobCheckpoint<'_>,
+    ) -> GroupOutcome {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        self.1.prove(group, options, points, checkpoint)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_snapshot_many_times_is_one_job_and_one_computation() {
+    let metrics = metrics();
+    let proved = Arc::new(AtomicUsize::new(0));
+    let counter = proved.clone();
+    let service = Arc::new(service_with(2, &metrics, move || {
+        Counting(counter.clone(), BlsProver::default())
+    }));
+    let body = job(9, &[group(1, 3)]).to_string();
+    let spaced = serde_json::to_string_pretty(&job(9, &[group(1, 3)])).unwrap();
+    let mut storm = tokio::task::JoinSet::new();
+    for number in 0..100 {
+        let service = service.clone();
+        let body = if number % 2 == 0 { body.clone() } else { spaced.clone() };
+        storm.spawn(async move {
+            service.submit(body, Format::Json, Client::default()).await.unwrap().id
+        });
+    }
+    let ids: std::collections::BTreeSet<_> = storm.join_all().await.into_iter().collect();
+    assert_eq!(ids.len(), 1);
+    service.ended_job(*ids.first().unwrap(), PATIENCE).await.unwrap();
+    assert_eq!(proved.load(Ordering::Relaxed), 1);
+    assert_eq!(count(&metrics, "midslot_aggregation_jobs_accepted_total"), 1);
+    service.close();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_at_once_each_end_once_and_the_counters_add_up() {
+    let metrics = metrics();
+    let service = Arc::new(service(2, &metrics));
+    let template = job(0, &[group(1, 2)]);
+    let mut storm = tokio::task::JoinSet::new();
+    for number in 0..1000_u64 {
+        let (service, mut job) = (service.clone(), template.clone());
+        job["slot"] = (number % 7).to_string().into();
+        job["attempt"] = number.into();
+        storm.spawn(async move {
+            // The inbox is bounded; whoever is refused there was not taken.
+            submit(&service, &job).await.unwrap().id
+        });
+    }
+    let mut endings: BTreeMap<String, usize> = BTreeMap::new();
+    for id in storm.join_all().await {
+        let view = service.ended_job(id, PATIENCE).await.unwrap();
+        assert!(view.reason.is_some(), "{view:?}");
+        *endings.entry(view.status.to_owned()).or_default() += 1;
+    }
+    assert_eq!(endings.values().sum::<usize>(), 1000, "{endings:?}");
+    assert_eq!(count(&metrics, "midslot_aggregation_jobs_accepted_total"), 1000);
+    assert_eq!(total(&metrics, "midslot_aggregation_jobs_total{"), 1000);
+    let dropped = total(&metrics, "midslot_aggregation_dispatch_dropped_total{");
+    assert_eq!(dropped, endings.get("dropped").copied().unwrap_or(0) as u64);
+    service.close();
+}
+
+/// Panics at the group whose message has the given first byte.
+struct Panicking(BlsProver);
+
+impl Prover for Panicking {
+    fn prove(
+        &mut self,
+        group: &Group,
+        options: Options,
+        points: &Points,
+        checkpoint: &mut JobCheckpoint<'_>,
+    ) -> GroupOutcome {
+        assert_ne!(group.message[0], 13, "to order");
+        self.0.prove(group, options, points, checkpoint)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_costs_its_own_group_and_nothing_else() {
+    let metrics = metrics();
+    let service = service_with(1, &metrics, || Panicking(BlsProver::default()));
+    let done = run(&service, &job(9, &[group(1, 2), group(13, 3), group(2, 2)])).await;
+    let status: Vec<_> =
+        done["groups"].as_array().unwrap().iter().map(|group| &group["status"]).collect();
+    assert_eq!(status, ["complete", "internal", "complete"]);
+    assert_eq!((&done["status"], &done["complete"]), (&json!("done"), &json!(false)));
+    assert_eq!(done["groups"][1]["unprocessed"]["count"], 3, "the caller keeps them");
+    let alone = run(&service, &job(9, &[group(13, 2)])).await;
+    assert_eq!((&alone["status"], &alone["reason"]), (&json!("failed"), &json!("internal")));
+    assert_eq!(run(&service, &job(9, &[group(4, 2)])).await["status"], "done", "the thread lives");
+    service.close();
+}
+
+/// Proves groups with an even message; at others goes on until it is told to stop.
+struct Endless(BlsProver);
+
+impl Prover for Endless {
+    fn prove(
+        &mut self,
+        group: &Group,
+        options: Options,
+        points: &Points,
+        checkpoint: &mut JobCheckpoint<'_>,
+    ) -> GroupOutcome {
+        if group.message[0] % 2 == 1 {
+            while checkpoint.check() == Control::Continue {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        self.0.prove(group, options, points, checkpoint)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadline_in_the_middle_keeps_what_is_finished() {
+    let metrics = metrics();
+    let service = service_with(1, &metrics, || Endless(BlsProver::default()));
+    let mut partly = job(9, &[group(2, 2), group(1, 3), group(4, 2)]);
+    partly["deadline_ms"] = 1500.into();
+    let done = run(&service, &partly).await;
+    assert_eq!(
+        (&done["status"], &done["reason"], &done["complete"]),
+        (&json!("done"), &json!("deadline"), &json!(false)),
+        "{done}"
+    );
+    assert_eq!(done["groups"][0]["status"], "complete");
+    assert_eq!(done["groups"][1]["status"], "deadline");
+    assert_eq!(done["groups"][1]["unprocessed"]["entries"][2]["reason"], "deadline");
+    let mut nothing = job(10, &[group(1, 2)]);
+    nothing["deadline_ms"] = 1.into();
+    assert_eq!(run(&service, &nothing).await["status"], "expired");
+    let mut late = job(11, &[group(2, 2)]);
+    late["deadline_unix_ms"] = 1.into();
+    let late = run(&service, &late).await;
+    assert_eq!((&late["status"], &late["reason"]), (&json!("expired"), &json!("before_start")));
+    service.close();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelled_displaced_stale_refused_and_stopped_jobs_say_so() {
+    let metrics = metrics();
+    let service = service_with(1, &metrics, || Endless(BlsProver::default()));
+    let running = submit(&service, &job(5, &[group(1, 2)])).await.unwrap().id;
+    let displaced = submit(&service, &job(6, &[group(3, 2)])).await.unwrap().id;
+    // The first may not have been taken by the thread before the second came.
+    let first = service.ended_job(running, Duration::from_millis(1)).await.unwrap();
+    let pending = submit(&service, &job(8, &[group(5, 2)])).await.unwrap().id;
+    let stale = submit(&service, &job(7, &[group(7, 2)])).await.unwrap();
+    assert_eq!((stale.view.status, stale.view.reason), ("dropped", Some("stale")));
+    let mut refusable = job(9, &[group(9, 2)]);
+    refusable["on_busy"] = "reject".into();
+    let refused = submit(&service, &refusable).await;
+    assert!(matches!(refused, Err(SubmitError::Busy)), "{refused:?}");
+    if first.reason.is_none() {
+        let view = service.ended_job(displaced, PATIENCE).await.unwrap();
+        assert_eq!((view.status, view.reason), ("dropped", Some("superseded")));
+        assert_eq!(view.superseded_by, Some(pending.to_string()));
+    }
+    service.cancel(running).unwrap();
+    service.cancel(displaced).unwrap();
+    let view = service.ended_job(running, PATIENCE).await.unwrap();
+    assert!(view.reason.is_some(), "{view:?}");
+    service.close();
+    let view = service.ended_job(pending, PATIENCE).await.unwrap();
+    assert!(view.reason.is_some(), "{view:?}");
+    let late = submit(&service, &job(20, &[group(2, 2)])).await;
+    assert!(late.is_err());
+    let jobs = total(&metrics, "midslot_aggregation_jobs_total{");
+    assert_eq!(jobs, count(&metrics, "midslot_aggregation_jobs_accepted_total"));
+}

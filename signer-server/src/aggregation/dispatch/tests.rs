@@ -56,8 +56,8 @@ fn lanes_take_turns_and_there_are_only_so_many() {
 enum Step {
     Submit { lane: usize, slot: u64, deadline: u64, groups: usize, is_refusable: bool },
     Next,
-    Finish(prop::sample::Index),
-    Cancel(prop::sample::Index),
+    Finish(usize),
+    Cancel(usize),
     Wait(u64),
     Close,
 }
@@ -70,8 +70,8 @@ fn step() -> impl Strategy<Value = Step> {
             }
         ),
         8 => Just(Step::Next),
-        8 => any::<prop::sample::Index>().prop_map(Step::Finish),
-        2 => any::<prop::sample::Index>().prop_map(Step::Cancel),
+        8 => any::<usize>().prop_map(Step::Finish),
+        2 => any::<usize>().prop_map(Step::Cancel),
         2 => (1..5_u64).prop_map(Step::Wait),
         1 => Just(Step::Close),
     ]
@@ -93,7 +93,7 @@ proptest! {
         let mut end = |job: u32| *ended.entry(job).or_default() += 1;
         let drain = std::iter::repeat_n(Step::Next, 1);
         let rest = std::iter::once(Step::Close)
-            .chain(drain.chain([Step::Finish(prop::sample::Index::default())]).cycle().take(100));
+            .chain(drain.chain([Step::Finish(0)]).cycle().take(100));
         for step in steps.into_iter().chain(rest) {
             match step {
                 Step::Submit { lane, slot, deadline, groups, is_refusable } => {
@@ -127,7 +127,7 @@ proptest! {
                 },
                 Step::Finish(index) => {
                     if !out.is_empty() {
-                        let job = out.swap_remove(index.index(out.len()));
+                        let job = out.swap_remove(index % out.len());
                         if dispatcher.group_finished(job) {
                             prop_assert!(!out.contains(&job));
                             end(job);
@@ -136,7 +136,7 @@ proptest! {
                 }
                 Step::Cancel(index) => {
                     if jobs > 0 {
-                        let job = u32::try_from(index.index(jobs as usize)).unwrap() + 1;
+                        let job = u32::try_from(index % jobs as usize).unwrap() + 1;
                         if dispatcher.cancel(job) == Cancelled::BeforeStart {
                             end(job);
                         }

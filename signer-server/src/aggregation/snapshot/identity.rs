@@ -33,14 +33,6 @@ impl JobId {
         id.copy_from_slice(&digest[..ID_BYTES]);
         Self(id)
     }
-
-    /// Any name, for tests of what only needs names.
-    #[cfg(test)]
-    pub(crate) fn numbered(number: u64) -> Self {
-        let mut id = [0; ID_BYTES];
-        id[8..].copy_from_slice(&number.to_be_bytes());
-        Self(id)
-    }
 }
 
 impl fmt::Display for JobId {

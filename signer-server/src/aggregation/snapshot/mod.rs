@@ -14,8 +14,6 @@ mod error;
 mod identity;
 mod json;
 mod ssz;
-#[cfg(test)]
-mod tests;
 
 use std::{collections::BTreeMap, time::Duration};
 
