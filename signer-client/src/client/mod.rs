@@ -1,12 +1,13 @@
 //! A typed client for Web3Signer-compatible signers.
 //!
 //! [`RemoteSigner`] is what a validator client programs against; [`HttpSigner`] speaks to one or
-//! more signers over HTTP. With the feature `mock` there is a signer inside the process for tests.
+//! more signers over HTTP. [`RemoteAggregator`] is its sibling for aggregation jobs. With the feature `mock` there is a signer inside the process for tests.
 //!
 //! Invariant: a block or an attestation is never sent to a signer that might not know what another
 //! one has signed, unless the caller vouches that they share their slashing protection
 //! ([`HttpOptions::shared_slashing_protection`]).
 
+mod aggregation;
 mod deadline;
 mod error;
 mod http;
@@ -14,6 +15,7 @@ mod keys;
 
 use std::{future::Future, pin::Pin};
 
+pub use aggregation::{AggregationError, RemoteAggregator};
 pub use deadline::Deadline;
 pub use error::SignError;
 pub use http::{

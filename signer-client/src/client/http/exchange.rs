@@ -20,6 +20,8 @@ use crate::{
 /// Milliseconds until the signature is worth nothing; Midslot refuses at once what it can't meet,
 /// other signers ignore the header.
 const DEADLINE_HEADER: &str = "X-Signing-Deadline-Ms";
+pub(super) const JSON: &str = "application/json";
+pub(super) const OCTETS: &str = "application/octet-stream";
 /// Largest answer that is read, in bytes: a batch of 16,384 keys has 6 MB.
 const ANSWER_LIMIT: usize = 64 << 20;
 
@@ -29,6 +31,8 @@ pub(super) struct Call {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) body: Bytes,
+    /// Of the body.
+    pub(super) content_type: &'static str,
 }
 
 /// A complete answer.
@@ -39,6 +43,11 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// The HTTP status.
+    pub(super) const fn status(&self) -> u16 {
+        self.status
+    }
+
     /// The body of a success.
     pub(super) fn success(&self) -> Result<&[u8], SignError> {
         match self.status {
@@ -72,7 +81,7 @@ impl Answer {
     }
 
     /// The message of `{"code","message"}`, or the body as it is.
-    fn error_text(&self) -> String {
+    pub(super) fn error_text(&self) -> String {
         #[derive(serde::Deserialize)]
         struct Message {
             message: String,
@@ -142,10 +151,10 @@ impl Connection {
         if let Some(token) = &self.endpoint.token {
             request = request.header(AUTHORIZATION, token.header());
         }
-        if call.method == Method::POST {
+        if matches!(call.method, Method::POST | Method::PUT) {
             let left = deadline.remaining().as_millis().to_string();
             request = request
-                .header(CONTENT_TYPE, "application/json")
+                .header(CONTENT_TYPE, call.content_type)
                 .header(DEADLINE_HEADER, left)
                 .body(call.body.clone());
         }

@@ -3,6 +3,7 @@
 //! Every request is one [`Call`] whose bytes stay the same however often and wherever it is sent, so
 //! that a repetition asks for the identical signature and can't be slashable.
 
+mod aggregation;
 mod batch;
 mod exchange;
 mod options;
@@ -21,7 +22,7 @@ pub use tls::{ClientIdentity, TlsOptions};
 
 use self::{
     batch::Abilities,
-    exchange::{Answer, Call, Connection},
+    exchange::{Answer, Call, Connection, JSON},
 };
 use super::{BoxFuture, Deadline, KeyResults, ProofBatch, RemoteSigner, SignError};
 use crate::wire::{PublicKey, SignPayload, SignRequest, Signature};
@@ -283,7 +284,7 @@ const fn is_slashable(payload: &SignPayload) -> bool {
 }
 
 fn get(path: &str) -> Call {
-    Call { method: Method::GET, path: path.to_owned(), body: Bytes::new() }
+    Call { method: Method::GET, path: path.to_owned(), body: Bytes::new(), content_type: JSON }
 }
 
 fn post(path: String, body: &impl Serialize) -> Result<Call, SignError> {
@@ -291,7 +292,7 @@ fn post(path: String, body: &impl Serialize) -> Result<Call, SignError> {
         status: 400,
         message: format!("the request has no JSON form: {error}"),
     })?;
-    Ok(Call { method: Method::POST, path, body: body.into() })
+    Ok(Call { method: Method::POST, path, body: body.into(), content_type: JSON })
 }
 
 /// Between half of a pause and all of it, so that clients that failed together come back apart.
