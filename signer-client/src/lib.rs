@@ -4,6 +4,8 @@
 //! - `client`: [`client`], a typed client for one or more signers, and [`selection`], which has
 //!   selection proofs made ahead of need.
 //! - `mock`: [`mock`], a signer inside the process, for tests.
+//! - `load`: [`load`], which plays validator clients against a signer.
+//! - `interop`: [`interop`], keys that everybody knows.
 //! - `ssz`: hash tree roots of the wire types.
 //! - `aggregator`: [`aggregator`], whether a selection proof selects.
 
@@ -11,6 +13,10 @@
 pub mod aggregator;
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "interop")]
+pub mod interop;
+#[cfg(feature = "load")]
+pub mod load;
 #[cfg(feature = "mock")]
 pub mod mock;
 #[cfg(feature = "client")]

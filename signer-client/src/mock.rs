@@ -14,7 +14,7 @@ use crate::{
     wire::{PublicKey, Root, SignRequest, Signature},
 };
 
-mod signing_root;
+pub(crate) mod signing_root;
 
 /// The signature scheme of Ethereum (consensus-specs, phase0, BLS signatures).
 pub const CIPHERSUITE: &[u8] = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";

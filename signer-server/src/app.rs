@@ -22,6 +22,7 @@ use crate::{
     listen::{self, Limits, ListenError, Listener, Shutdown},
     one_shot::{JobSigner, OneShot},
     ports_file::PortsFile,
+    prefetch::{self, PrefetchOptions, PrefetchStatus},
     reload::{ReloadError, Reloader},
     scheduler::{Bounds, Class, Scheduler},
     selection::{ProofCache, ProofCacheOptions},
@@ -70,6 +71,20 @@ pub enum StartError {
         /// The network.
         network: String,
     },
+    /// Prefetch needs to know the chain, and the network does not tell it.
+    #[error(
+        "--prefetch-beacon-nodes needs the genesis time and the genesis validators root of the \
+         network, because a beacon node is not believed about them, and {network} does not tell \
+         both: add MIDSLOT_GENESIS_TIME (Unix seconds) and MIDSLOT_GENESIS_VALIDATORS_ROOT to the \
+         network's file"
+    )]
+    GenesisUnknown {
+        /// The network.
+        network: String,
+    },
+    /// Beacon nodes can't be asked over HTTPS.
+    #[error("--prefetch-beacon-nodes: no HTTPS client can be made: {0}")]
+    BeaconClient(#[source] reqwest::Error),
     /// The wall clock stands before the network's genesis.
     #[error(
         "{SAFE_START_OPTION}: the clock of this machine stands before the genesis of {network}; \
@@ -157,6 +172,7 @@ impl App {
         }
         let network = config.network.load()?;
         tracing::info!(network = network.name, "signing roots are computed for this network");
+        let prefetch = prefetch_on(&config, &network)?;
         let metrics = Arc::new(Metrics::new(MetricsOptions {
             version: env!("CARGO_PKG_VERSION"),
             slashing_protection_enabled: config.slashing.enabled,
@@ -200,6 +216,7 @@ impl App {
         .with_proofs(proofs)
         .with_background(tasks.clone(), shutdown.drain.clone());
         let signing = Arc::new(signing);
+        let prefetch = start_prefetch(prefetch, &signing, &tasks, &shutdown)?;
         let one_shot = Arc::new(OneShot::new(signing.clone()));
         let aggregation = start_aggregation(&config.aggregation, &one_shot, &metrics)?;
         let signing_router = SigningPort {
@@ -207,6 +224,7 @@ impl App {
             registry,
             reloader: reloader.clone(),
             slashing: slashing.clone(),
+            prefetch,
             audit_api: config.audit.api_enabled,
             signing_extension: config.http.signing_extension_enabled,
             max_body_bytes: config.limits.max_body_size_bytes,
@@ -365,6 +383,29 @@ async fn open_slashing_protection(
     })
     .await?;
     Ok(protection)
+}
+
+/// The options of prefetch, when it is on, with the chain that it is for.
+fn prefetch_on(
+    config: &Config,
+    network: &Network,
+) -> Result<Option<(PrefetchOptions, prefetch::Chain)>, StartError> {
+    let Some(options) = &config.prefetch else { return Ok(None) };
+    let unknown = || StartError::GenesisUnknown { network: network.name.clone() };
+    Ok(Some((options.clone(), prefetch::Chain::of(network).ok_or_else(unknown)?)))
+}
+
+/// Starts prefetch, when it is on.
+fn start_prefetch(
+    prefetch: Option<(PrefetchOptions, prefetch::Chain)>,
+    signing: &Arc<SigningService>,
+    tasks: &TaskTracker,
+    shutdown: &Shutdown,
+) -> Result<Option<Arc<PrefetchStatus>>, StartError> {
+    let Some((options, chain)) = prefetch else { return Ok(None) };
+    prefetch::start(options, chain, signing, tasks, &shutdown.drain)
+        .map(Some)
+        .map_err(StartError::BeaconClient)
 }
 
 /// The floors of a safe start now.

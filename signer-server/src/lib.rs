@@ -5,6 +5,7 @@
 //! [`keys`] finds the key, [`scheduler`] admits the job, [`slashing`] clears and records what is
 //! slashable, [`bls`] signs (or [`selection`] has the proof already), [`audit`] writes down who asked and what was answered.
 //!
+//! Beside that way, [`prefetch`] learns from beacon nodes which selection proofs will be asked for.
 //! Beside all of it, [`aggregation`] adds up signatures that others made, without keys;
 //! [`one_shot`] signs what came of it.
 //!
@@ -27,6 +28,7 @@ pub mod listen;
 mod low_priority;
 pub mod one_shot;
 mod ports_file;
+pub mod prefetch;
 pub mod reload;
 pub mod scheduler;
 pub mod selection;

@@ -1,10 +1,13 @@
 //! The way of one signing request, from its body to a signature that may leave.
 
 mod batch;
+mod foresee;
 mod own;
 mod pre_request;
 mod proofs;
 mod spans;
+#[cfg(test)]
+mod tests;
 mod text;
 mod timings;
 
@@ -20,6 +23,7 @@ use tracing::Instrument;
 
 pub use self::{
     batch::{BatchError, BatchItem},
+    foresee::{Foreseen, NotForeseen},
     pre_request::{BegunSlots, PreRequestRefused, PreRequested, SlotAnswer},
     timings::Timings,
 };

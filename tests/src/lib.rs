@@ -1,5 +1,6 @@
 //! Harness for end-to-end tests: the real signer binary, real sockets, real key files.
 
+pub mod beacon_node;
 pub mod binary;
 pub mod dice;
 pub mod fixtures;
@@ -16,7 +17,9 @@ pub mod requests;
 pub mod signer;
 pub mod signing_roots;
 pub mod soak;
+pub mod system_calls;
 
+pub use beacon_node::{BeaconNode, BeaconNodeBuilder, Fault};
 pub use dice::Dice;
 pub use http_client::{Answer, HttpClient};
 pub use ledger::{Ledger, Slashable};

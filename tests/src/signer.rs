@@ -5,7 +5,7 @@ use std::{
     fs::File,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -172,6 +172,19 @@ impl SignerOptions {
     /// # Errors
     /// When it ends early (with what it printed) or does not come up.
     pub async fn start(self) -> Result<Signer> {
+        match self.start_or_end().await? {
+            Start::Serves(signer) => Ok(*signer),
+            Start::Ended(options, status) => {
+                bail!("the signer ended with {status} at its start:\n{}", options.log())
+            }
+        }
+    }
+
+    /// Starts the signer where it may end by itself instead, and waits for either.
+    ///
+    /// # Errors
+    /// When it neither serves nor ends.
+    pub async fn start_or_end(self) -> Result<Start> {
         // A killed signer leaves its file behind.
         drop(std::fs::remove_file(self.ports_file()));
         let mut process =
@@ -181,11 +194,13 @@ impl SignerOptions {
             if let Some(ports) = read_ports(&self.ports_file()) {
                 let client = HttpClient::new(ports.http);
                 if client.get("/upcheck").await.is_ok() {
-                    return Ok(Signer { process, options: self, client, metrics: ports.metrics });
+                    let metrics = ports.metrics;
+                    let signer = Signer { process, options: self, client, metrics };
+                    return Ok(Start::Serves(Box::new(signer)));
                 }
             }
             if let Some(status) = process.try_wait()? {
-                bail!("the signer ended with {status} at its start:\n{}", self.log());
+                return Ok(Start::Ended(self, status));
             }
             if Instant::now() > deadline {
                 bail!("the signer did not come up:\n{}", self.log());
@@ -249,6 +264,14 @@ fn give_away(path: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What became of a start.
+pub enum Start {
+    /// It serves.
+    Serves(Box<Signer>),
+    /// It has ended, and these are its folders.
+    Ended(SignerOptions, ExitStatus),
 }
 
 /// How a process ended.

@@ -62,7 +62,11 @@ fn computed(request: &SignRequest) -> Result<Option<Root>, SignError> {
 }
 
 /// `compute_domain`: the type, then 28 bytes of the root of `ForkData`.
-fn domain(domain_type: [u8; 4], version: ForkVersion, genesis_validators_root: Root) -> Node {
+pub(crate) fn domain(
+    domain_type: [u8; 4],
+    version: ForkVersion,
+    genesis_validators_root: Root,
+) -> Node {
     let mut version_node = Node::default();
     version_node[..4].copy_from_slice(version.as_bytes());
     let fork_data_root = hash_nodes(&Sha2Hasher, &version_node, &genesis_validators_root.0);

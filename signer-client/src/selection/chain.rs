@@ -12,7 +12,7 @@ impl BasisPoints {
     pub const WHOLE: Self = Self(10_000);
 
     /// That part of a length of time.
-    pub(super) fn of(self, whole: std::time::Duration) -> std::time::Duration {
+    pub fn of(self, whole: std::time::Duration) -> std::time::Duration {
         whole * u32::from(self.0) / u32::from(Self::WHOLE.0)
     }
 }

@@ -19,11 +19,13 @@ use super::{
             REPAIR_EPOCH, REPAIR_KEYS, REPAIR_SLOT, SET_HIGH_WATERMARK,
         },
     },
+    prefetch,
     slashing::DatabaseNeed,
     treatment,
     values::{Layer, Values},
     yaml_file,
 };
+use crate::prefetch::PrefetchOptions;
 
 /// A command with everything that it needs.
 #[derive(Clone, Debug)]
@@ -111,6 +113,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Selection proofs that are kept.
     pub proofs: ProofsConfig,
+    /// Which beacon nodes are asked for duties; `None` when none are.
+    pub prefetch: Option<PrefetchOptions>,
     /// The aggregation worker.
     pub aggregation: AggregationConfig,
 }
@@ -185,6 +189,7 @@ fn invocation(
         scheduler: SchedulerConfig::from_values(&values)?,
         limits: LimitsConfig::from_values(&values)?,
         proofs: ProofsConfig::from_values(&values)?,
+        prefetch: prefetch::from_values(&values)?,
         aggregation: AggregationConfig::from_values(&values)?,
     };
     if command == Command::Sign {

@@ -22,6 +22,7 @@ mod network;
 mod option;
 mod options;
 mod pool_file;
+mod prefetch;
 mod proofs;
 mod scheduler;
 mod secret;

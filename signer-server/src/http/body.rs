@@ -29,7 +29,14 @@ pub(super) struct MaxBodyBytes(pub(super) usize);
 #[derive(Debug)]
 pub(super) struct RawBody {
     bytes: Vec<u8>,
-    _room: Room,
+    room: Room,
+}
+
+impl RawBody {
+    /// Lets go of the bytes. They count on: what was read is kept in another form.
+    pub(super) fn into_room(self) -> Room {
+        self.room
+    }
 }
 
 impl Deref for RawBody {
@@ -114,7 +121,7 @@ async fn collect(mut body: Body, limit: usize, mut room: Room) -> Result<RawBody
         }
         bytes.extend_from_slice(&data);
     }
-    Ok(RawBody { bytes, _room: room })
+    Ok(RawBody { bytes, room })
 }
 
 /// Reads the rest without keeping it: a client that still sends would not see the answer.

@@ -3,11 +3,17 @@
 //! Bytes are counted as they arrive, not as they are announced: a client that announces much and
 //! sends nothing holds nothing. They count until the request has been answered. Large bodies leave
 //! the last quarter to the others, so that a few of them can't keep duties from being read.
+//!
+//! Answers for many keys are several times as large as their requests. They count until they have
+//! been sent, too, because who reads slowly keeps them here. They are never refused: what they name
+//! is signed already. So they may exceed the limit, and then it is requests that have to wait.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
+
+use bytes::Bytes;
 
 /// A body beyond this size, in bytes, is large. Every request but large batches, full blocks and
 /// payloads is far below it.
@@ -58,6 +64,31 @@ impl Room {
         self.bytes = size;
         Ok(())
     }
+
+    /// Whether the request was a large one.
+    pub(super) fn is_large(&self) -> bool {
+        self.bytes > LARGE_BODY_BYTES
+    }
+
+    /// Bytes of an answer, which count until nobody has them any more.
+    pub(super) fn hold(&self, answer: Vec<u8>) -> Bytes {
+        self.budget.used.fetch_add(answer.len(), Ordering::Relaxed);
+        let room = Self { budget: Arc::clone(&self.budget), bytes: answer.len() };
+        // Not beside the body of the answer: what waits to be sent outlives that.
+        Bytes::from_owner(Held { answer, _room: room })
+    }
+}
+
+/// Bytes of an answer with their share of the budget.
+struct Held {
+    answer: Vec<u8>,
+    _room: Room,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.answer
+    }
 }
 
 impl Drop for Room {
@@ -95,6 +126,23 @@ mod tests {
         let mut small = budget.begin();
         assert_eq!(small.grow(LARGE_BODY_BYTES), Ok(()));
         assert_eq!(small.grow(1), Err(NoRoom), "it has become large");
+    }
+
+    #[test]
+    fn answers_count_until_the_last_byte_is_gone() {
+        let budget = BodyBudget::new(100);
+        let mut room = budget.begin();
+        room.grow(90).unwrap();
+        let mut answer = room.hold(vec![7; 150]);
+        drop(room);
+        let mut other = budget.begin();
+        assert_eq!(other.grow(1), Err(NoRoom), "an answer may take more than the limit");
+        let waiting = answer.split_off(140);
+        drop(answer);
+        assert_eq!(other.grow(1), Err(NoRoom));
+        assert_eq!(waiting, [7; 10].as_slice());
+        drop(waiting);
+        assert_eq!(other.grow(100), Ok(()));
     }
 
     #[test]

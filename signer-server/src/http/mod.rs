@@ -3,6 +3,7 @@
 mod accept;
 mod body;
 mod body_budget;
+mod call;
 mod deadline;
 mod identity;
 mod layers;

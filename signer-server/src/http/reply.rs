@@ -9,8 +9,12 @@ use http::{
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 use serde::Serialize;
+use tokio::task::block_in_place;
 
-use super::accept::{self, JSON, TEXT};
+use super::{
+    accept::{self, JSON, TEXT},
+    body_budget::Room,
+};
 
 /// Seconds after which a client that met a full queue may come back.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -87,10 +91,23 @@ pub(super) fn explain(status: StatusCode, headers: &HeaderMap, message: &str) ->
 pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => with_type(status, JSON, body),
-        Err(error) => {
-            tracing::error!(%error, "an answer could not be written as JSON");
-            text(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be written".to_owned())
-        }
+        Err(error) => unwritten(&error),
+    }
+}
+
+fn unwritten(error: &serde_json::Error) -> Response {
+    tracing::error!(%error, "an answer could not be written as JSON");
+    text(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be written")
+}
+
+/// A JSON answer for many keys, which counts against the budget until it has been sent.
+pub(super) fn json_of_many<T: Serialize>(room: &Room, value: &T) -> Response {
+    // Thousands of keys take milliseconds to write: the other requests of this thread move to
+    // another one meanwhile.
+    let write = || serde_json::to_vec(value);
+    match if room.is_large() { block_in_place(write) } else { write() } {
+        Ok(body) => with_type(StatusCode::OK, JSON, room.hold(body)),
+        Err(error) => unwritten(&error),
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
     config::{CorsOrigins, HostAllowList},
     keys::Registry,
     one_shot::OneShot,
+    prefetch::PrefetchStatus,
     reload::Reloader,
     signing::SigningService,
     slashing::SlashingProtection,
@@ -36,6 +37,7 @@ struct Parts {
     registry: Arc<Registry>,
     reloader: Arc<Reloader>,
     slashing: SlashingProtection,
+    prefetch: Option<Arc<PrefetchStatus>>,
     max_body_bytes: MaxBodyBytes,
     body_budget: BodyBudget,
     max_batch_keys: MaxBatchKeys,
@@ -53,6 +55,8 @@ pub struct SigningPort {
     pub reloader: Arc<Reloader>,
     /// Slashing protection, for its state.
     pub slashing: SlashingProtection,
+    /// How prefetch is doing, when it is on.
+    pub prefetch: Option<Arc<PrefetchStatus>>,
     /// Whether the audit can be read over HTTP.
     pub audit_api: bool,
     /// Whether the extension endpoint is served.
@@ -124,6 +128,7 @@ impl SigningPort {
             registry: self.registry,
             reloader: self.reloader,
             slashing: self.slashing.clone(),
+            prefetch: self.prefetch,
             max_body_bytes: MaxBodyBytes(self.max_body_bytes),
             body_budget: body_budget.clone(),
             max_batch_keys: MaxBatchKeys(self.max_batch_keys),

@@ -9,7 +9,6 @@
 //! (key, password, line of a key file) reaches a log, an error or a `Debug` text.
 
 mod identifier;
-mod interop;
 pub mod keystore;
 mod loader;
 mod memory;
@@ -18,9 +17,9 @@ mod registry;
 mod source;
 
 pub use identifier::parse_identifier;
-pub use interop::interop_secret_key;
 pub use loader::{LoadOutcome, Loader, SourceReport};
 pub use registry::{LoadedKey, Registry, Snapshot};
+pub use signer_client::interop::interop_secret_key;
 pub use source::{
     BulkKeystores, ConfigFiles, KeySources, KeystorePasswords, LoadError, LoadFailure, SourceId,
     YamlProblem,

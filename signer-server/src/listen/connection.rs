@@ -9,7 +9,6 @@ use axum::{
     Router,
     body::{Body, HttpBody},
 };
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -18,7 +17,7 @@ use hyper_util::{
 use tokio::{net::TcpStream, sync::watch, time::Instant};
 use tower::ServiceExt;
 
-use super::{Shutdown, activity::Activity};
+use super::{Shutdown, activity::Activity, streamed_body::StreamedBody};
 use crate::http::normalise_path;
 
 /// Streams that one HTTP/2 connection may have open: Go opens a second connection above it.
@@ -103,6 +102,7 @@ pub(super) async fn serve(
     let service = {
         let activity = activity.clone();
         hyper::service::service_fn(move |request: http::Request<Incoming>| {
+            let activity = activity.clone();
             let running = activity.request();
             let router = router.clone();
             async move {
@@ -111,12 +111,8 @@ pub(super) async fn serve(
                 let response: Result<_, Infallible> = router.oneshot(request).await;
                 response.map(|response| match response.size_hint().exact() {
                     Some(_) => response,
-                    // A stream is work until its end.
                     None => response.map(|body| {
-                        Body::new(body.map_frame(move |frame| {
-                            let _running = &running;
-                            frame
-                        }))
+                        Body::new(StreamedBody { body, activity, running: Some(running) })
                     }),
                 })
             }

@@ -4,6 +4,7 @@ mod activity;
 mod connection;
 mod descriptors;
 mod server;
+mod streamed_body;
 
 pub use connection::Peer;
 pub use descriptors::{affordable_connections, allow_many_connections};

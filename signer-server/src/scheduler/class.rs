@@ -22,6 +22,11 @@ impl Class {
     pub const ALL: [Self; 5] =
         [Self::Block, Self::Attestation, Self::Aggregate, Self::SelectionProof, Self::Background];
 
+    /// Whether its work is made ahead of need, thousands at a time.
+    pub(super) const fn is_bulk(self) -> bool {
+        matches!(self, Self::SelectionProof | Self::Background)
+    }
+
     /// Name in metrics and logs.
     pub const fn name(self) -> &'static str {
         match self {

@@ -90,6 +90,11 @@ impl<J> Queue<J> {
         }
     }
 
+    /// How many jobs of a class may wait.
+    pub fn bound(&self, class: Class) -> usize {
+        self.bounds.0[class as usize]
+    }
+
     /// Jobs that would be served before a new one of this class, as a bound from above.
     pub fn ahead_of(&self, class: Class) -> usize {
         let upto = class as usize;
@@ -100,7 +105,7 @@ impl<J> Queue<J> {
     pub fn reserve(&mut self, class: Class, count: usize) -> bool {
         let index = class as usize;
         let taken = self.waiting[index].len() + self.reserved[index];
-        let fits = taken.saturating_add(count) <= self.bounds.0[index];
+        let fits = taken.saturating_add(count) <= self.bound(class);
         if fits && !self.closed {
             self.reserved[index] += count;
         }

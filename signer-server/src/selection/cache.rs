@@ -85,6 +85,8 @@ pub struct Taken {
 pub struct Accepted {
     /// Will be made.
     pub accepted: usize,
+    /// Of those, are in the backlog only since now.
+    pub queued: usize,
     /// Are ready.
     pub cached: usize,
 }
@@ -174,8 +176,10 @@ impl ProofCache {
             return Found::Ready(*signature, made_at.elapsed());
         }
         if let Some(making) = state.making.get_mut(&id) {
-            let is_urgent =
+            let is_earlier =
                 deadline.checked_add(WORTH_HURRYING).is_some_and(|then| then < making.deadline);
+            // The most urgent job may be over undone; the one it was to pass still waits.
+            let is_urgent = is_earlier || making.deadline < Instant::now();
             let hurry = is_urgent.then(|| making.maker.upgrade()).flatten();
             if hurry.is_some() {
                 making.deadline = deadline;
@@ -240,6 +244,7 @@ impl ProofCache {
             }
             self.show(&state);
         }
+        accepted.queued = added.len();
         Ok(accepted)
     }
 

@@ -246,15 +246,27 @@ async fn a_job_of_the_background_is_hurried_once_and_makes_one_proof() {
 }
 
 #[test]
+fn a_hurried_job_whose_time_is_over_counts_no_more() {
+    let bench = Bench::new(10);
+    bench.cache.order(&[(id(101, 1), order(101))]).unwrap();
+    let _waiting = bench.cache.take(9, much_later());
+    // Its client had no time left, so its job will not be done.
+    let found = bench.cache.find(id(101, 1), Instant::now(), ProofOrigin::Request);
+    assert!(matches!(found, Found::Making { hurry: Some(_), .. }));
+    assert!(matches!(bench.find(101, 1), Found::Making { hurry: Some(_), .. }), "left to wait");
+    assert!(matches!(bench.find(101, 1), Found::Making { hurry: None, .. }), "once is enough");
+}
+
+#[test]
 fn the_backlog_is_taken_nearest_slot_first_and_a_request_takes_its_proof_out() {
     let bench = Bench::new(10);
     let wanted: Vec<_> = [105, 103, 104, 101].map(|slot| (id(slot, 1), order(slot))).into();
     let accepted = bench.cache.order(&wanted).unwrap();
-    assert_eq!(accepted, Accepted { accepted: 4, cached: 0 });
+    assert_eq!(accepted, Accepted { accepted: 4, queued: 4, cached: 0 });
     bench.make(104, 1);
     assert_eq!(bench.cache.sizes(), (1, 0, 3), "made by the request, not by the background");
     let accepted = bench.cache.order(&wanted).unwrap();
-    assert_eq!(accepted, Accepted { accepted: 3, cached: 1 });
+    assert_eq!(accepted, Accepted { accepted: 3, queued: 0, cached: 1 });
     assert_eq!(bench.cache.sizes(), (1, 0, 3), "nothing twice");
     let first = bench.cache.take(2, much_later());
     let slots: Vec<_> = first.iter().map(|taken| taken.maker.id().slot().0).collect();

@@ -248,6 +248,24 @@ impl SigningService {
             timings.include(times);
             return Ok(items);
         }
+        let deadline = arrival.at + self.lifetime(duty, arrival.limit);
+        // Before anything is kept for each key, so that the queue bounds that, too. Room for unknown
+        // keys is given back at once.
+        let admission = match self.scheduler.admit(class, keys.len(), deadline) {
+            Ok(admission) => admission,
+            Err(overloaded) => {
+                for (place, named) in keys.into_iter().enumerate() {
+                    if place % KEYS_AT_ONCE == 0 {
+                        yield_now().await;
+                    }
+                    let part = self.part(&client, duty, named, arrival.at, &mut room);
+                    let shed = Err(SignError::Overloaded(overloaded));
+                    // Its audit row and metrics are what matters; the batch is refused as one.
+                    drop(Self::close(part.ticket, part.timer, shed).await);
+                }
+                return Err(overloaded.into());
+            }
+        };
         let mut parts = Vec::with_capacity(keys.len());
         for named in keys {
             parts.push(self.part(&client, duty, named, arrival.at, &mut room));
@@ -257,19 +275,6 @@ impl SigningService {
         }
 
         let held: Vec<_> = parts.iter().map(|part| self.registry.get(&part.public_key)).collect();
-        let count = held.iter().flatten().count();
-        let deadline = arrival.at + self.lifetime(duty, arrival.limit);
-        let admission = match self.scheduler.admit(class, count, deadline) {
-            Ok(admission) => admission,
-            Err(overloaded) => {
-                for part in parts {
-                    let shed = Err(SignError::Overloaded(overloaded));
-                    // Its audit row and metrics are what matters; the batch is refused as one.
-                    drop(Self::close(part.ticket, part.timer, shed).await);
-                }
-                return Err(overloaded.into());
-            }
-        };
         let signing_root = duty.signing_root;
         let works = held
             .iter()

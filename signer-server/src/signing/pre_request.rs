@@ -14,9 +14,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::future::join_all;
-use signer_client::wire::{QuotedU64, Slot};
+use futures_util::{
+    Stream, StreamExt as _,
+    future::{join_all, ready},
+    stream::{self, FuturesUnordered},
+};
+use signer_client::wire::{PublicKey, QuotedU64, Slot};
 use tokio::{
+    sync::mpsc,
     task::{block_in_place, yield_now},
     time::sleep,
 };
@@ -94,6 +99,9 @@ pub struct SlotAnswer {
     pub proofs: Vec<BatchItem>,
 }
 
+/// What was asked for of a key that is not loaded: the identifier, the key, and the rest.
+type Unknown = (String, PublicKey, Arc<Order>);
+
 /// The task that works off the backlog: at most one at a time.
 #[derive(Default)]
 pub(super) struct Background {
@@ -122,6 +130,31 @@ impl BegunSlots {
         };
         slots.into_iter().map(finish).collect()
     }
+
+    /// The slots in the form of `form`, as soon as each is finished. They are finished whether or
+    /// not anybody takes them: a client that reads slowly must not keep the audit's room, for which
+    /// others wait. Dropping the stream withdraws what is not made.
+    pub fn as_finished<T: Send + 'static>(
+        self,
+        mut form: impl FnMut(SlotAnswer) -> T + Send + 'static,
+    ) -> impl Stream<Item = T> + Send + 'static {
+        let tasks = self.service.background.tasks.clone();
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let slots: FuturesUnordered<_> = self.each().into_iter().collect();
+        tasks.spawn(async move {
+            let finished = sender.clone();
+            let finish = slots.for_each(move |(slot, _)| {
+                // Fails only when nobody takes them any more, and then this ends.
+                let _ = finished.send(form(slot));
+                ready(())
+            });
+            tokio::select! {
+                () = sender.closed() => {}
+                () = finish => {}
+            }
+        });
+        stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)))
+    }
 }
 
 impl SigningService {
@@ -144,14 +177,15 @@ impl SigningService {
             .map(|now| Window { now, max_slots_ahead: self.proofs.max_slots_ahead() });
         let limits = PreRequestLimits { max_keys, max_proofs: self.proofs.capacity(), window };
         let read = || PreRequest::read(body, &self.network, limits);
-        let read = if body.len() > LONG_BODY_BYTES { block_in_place(read) } else { read() };
+        let is_long = body.len() > LONG_BODY_BYTES;
+        let read = if is_long { block_in_place(read) } else { read() };
         let done = match read {
             Ok(PreRequest { wait: true, slots }) => {
                 let begun = self.begin_slots(&client, slots, arrival).instrument(spans::request());
                 return Ok(PreRequested::Proofs(begun.await?));
             }
             Ok(PreRequest { wait: false, slots }) => self
-                .accept(&client, slots, window, arrival)
+                .accept(&client, slots, window, arrival, is_long)
                 .await
                 .map(PreRequested::Accepted)
                 .map_err(|full| (Outcome::Shed, PreRequestRefused::from(full))),
@@ -173,7 +207,9 @@ impl SigningService {
     ) -> Result<BegunSlots, Overloaded> {
         let count = slots.iter().map(|slot| slot.keys.len()).sum();
         spans::count_keys(count);
-        let mut room = self.audit.wait_for_room(Class::SelectionProof, count).await;
+        // Not that of the proofs' own class: a pre-request may take all of it, and behind that proofs
+        // would wait which are needed now.
+        let mut room = self.audit.wait_for_room(Class::Background, count).await;
         let mut begun: Vec<BegunSlot> = Vec::with_capacity(slots.len());
         for SlotProofs { slot, subcommittee_index, duty, keys } in slots {
             // A slot may have thousands of keys: other requests come in between.
@@ -206,7 +242,29 @@ impl SigningService {
         slots: Vec<SlotProofs>,
         window: Option<Window>,
         arrival: Arrival,
+        is_long: bool,
     ) -> Result<Accepted, BacklogFull> {
+        // Tens of thousands of proofs take tens of milliseconds.
+        let take_in = || self.take_in(client, slots, window);
+        let (accepted, unknown) = if is_long { block_in_place(take_in) } else { take_in() }?;
+        self.work_off_backlog();
+        if !unknown.is_empty() {
+            let mut room = self.audit.wait_for_room(Class::Background, unknown.len()).await;
+            for (identifier, key, order) in unknown {
+                let part = self.part(client, &order.duty, (identifier, key), arrival.at, &mut room);
+                drop(Self::close(part.ticket, part.timer, Err(SignError::UnknownKey)).await);
+            }
+        }
+        Ok(accepted)
+    }
+
+    /// Puts the proofs of known keys into the backlog, and gives back the unknown ones.
+    fn take_in(
+        &self,
+        client: &Client,
+        slots: Vec<SlotProofs>,
+        window: Option<Window>,
+    ) -> Result<(Accepted, Vec<Unknown>), BacklogFull> {
         let (mut wanted, mut unknown) = (Vec::new(), Vec::new());
         for SlotProofs { slot, duty, keys, .. } in slots {
             if window.is_none_or(|window| window.is_after(slot)) {
@@ -220,20 +278,11 @@ impl SigningService {
                 }
             }
         }
-        let accepted = self.proofs.order(&wanted)?;
-        self.work_off_backlog();
-        if !unknown.is_empty() {
-            let mut room = self.audit.wait_for_room(Class::Background, unknown.len()).await;
-            for (identifier, key, order) in unknown {
-                let part = self.part(client, &order.duty, (identifier, key), arrival.at, &mut room);
-                drop(Self::close(part.ticket, part.timer, Err(SignError::UnknownKey)).await);
-            }
-        }
-        Ok(accepted)
+        Ok((self.proofs.order(&wanted)?, unknown))
     }
 
     /// Sees to it that the backlog is being worked off.
-    fn work_off_backlog(self: &Arc<Self>) {
+    pub(super) fn work_off_backlog(self: &Arc<Self>) {
         if self.background.is_running.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -256,10 +305,12 @@ impl SigningService {
 
     /// Makes what is in the backlog, until it is empty or the signer stops.
     async fn feed_signing_threads(&self) {
+        // More than that would never find room.
+        let jobs_at_a_time = JOBS_AT_A_TIME.min(self.scheduler.bound(Class::Background));
         loop {
             let stopping = self.background.stopping.cancelled();
             // Before anything is taken, so that what waits for the audit stays in the backlog.
-            let room = self.audit.wait_for_room(Class::Background, JOBS_AT_A_TIME);
+            let room = self.audit.wait_for_room(Class::Background, jobs_at_a_time);
             let mut room = tokio::select! {
                 biased;
                 () = stopping => return,
@@ -267,7 +318,7 @@ impl SigningService {
             };
             let arrived = Instant::now();
             let deadline = arrived + NO_HURRY;
-            let taken = self.proofs.take(JOBS_AT_A_TIME, deadline);
+            let taken = self.proofs.take(jobs_at_a_time, deadline);
             if taken.is_empty() {
                 return;
             }

@@ -4,7 +4,11 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::{Context, Result};
-use axum::{Router, body::Bytes, routing::post};
+use axum::{
+    Router,
+    body::Bytes,
+    routing::{get, post},
+};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,8 +18,10 @@ use signer_server::{
     keys::interop_secret_key,
 };
 
-/// Starts the baseline on a free port. It signs everything with one key and protects nothing.
-pub(crate) async fn start() -> Result<SocketAddr> {
+/// Starts the baseline on a free port. It lists these keys, signs everything with one key and protects
+/// nothing.
+pub(crate) async fn start(keys: &[String]) -> Result<SocketAddr> {
+    let keys = serde_json::to_string(keys)?;
     let network = Arc::new(Network::by_name_or_file("mainnet")?);
     let key = Arc::new(SecretKey::from_bytes(&interop_secret_key(0))?);
     let sign_batch = {
@@ -37,6 +43,7 @@ pub(crate) async fn start() -> Result<SocketAddr> {
         }
     };
     let router = Router::new()
+        .route("/api/v1/eth2/publicKeys", get(async || keys))
         .route("/api/v1/eth2/sign/{identifier}", post(sign))
         .route("/api/v1/eth2/sign", post(sign_batch));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;

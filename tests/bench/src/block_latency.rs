@@ -120,7 +120,7 @@ fn report(name: &str, latencies: &mut [Duration]) {
 /// Blocks on the idle signer, on the flooded signer and on the flooded baseline.
 pub(crate) async fn compare() -> Result<()> {
     let signer = SignerOptions::with_interop_keys(PROOFS).start().await?;
-    let baseline = baseline::start().await?;
+    let baseline = baseline::start(&[]).await?;
     let identifiers: Vec<_> = (0..PROOFS).map(key_files::public_key).collect();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     // Ours are made sooner, so more turns give as many blocks.

@@ -4,15 +4,20 @@
 //! Every figure is a ratio of two sides that were measured in turns in the same run; the medians of
 //! the turns are compared. `cargo signing-bench` runs all of it, `cargo signing-bench NAME ...`
 //! only the rows of those names: batch, burst, distinct, block, audit, lane, records,
-//! records-postgres. `lane` is a table: what slashing protection clears on each database, and what
-//! that costs. The last two are the time and the memory of moving many records in and out.
+//! records-postgres, aggregation. `lane` is a table: what slashing protection clears on each database,
+//! and what that costs. `records` and `records-postgres` are the time and the memory of moving many
+//! records in and out, `aggregation` is what the aggregation worker's prove step takes on one core.
+//!
+//! `cargo signer-experiment` is another matter: whole slots of thousands of validators ([`experiment`]).
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 #![expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 
+mod aggregation;
 mod audit;
 mod baseline;
 mod block_latency;
+mod experiment;
 mod lane;
 mod load;
 mod raw_loop;
@@ -26,8 +31,21 @@ const TURNS: usize = 5;
 
 fn main() -> Result<()> {
     let chosen: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--").collect();
-    let known =
-        ["batch", "burst", "distinct", "block", "audit", "lane", "records", "records-postgres"];
+    if let Some(("experiment", options)) = chosen.split_first().map(|(name, rest)| (&**name, rest))
+    {
+        return experiment::main(options);
+    }
+    let known = [
+        "batch",
+        "burst",
+        "distinct",
+        "block",
+        "audit",
+        "lane",
+        "records",
+        "records-postgres",
+        "aggregation",
+    ];
     if let Some(unknown) = chosen.iter().find(|name| !known.contains(&name.as_str())) {
         bail!("unknown row {unknown}; there are {}", known.join(", "));
     }
@@ -58,6 +76,9 @@ fn main() -> Result<()> {
         }
         if wants("records-postgres") {
             records::move_in_and_out_of_postgres().await?;
+        }
+        if wants("aggregation") {
+            aggregation::tables()?;
         }
         Ok(())
     })

@@ -4,17 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use midslot_tests::{Signer, SignerOptions, key_files, requests};
 use signer_client::{
-    client::{
-        Deadline, Endpoint, HttpOptions, HttpSigner, KeyWatch, ProofBatch, RemoteSigner, Selection,
-        SignError,
-    },
+    client::{Deadline, Endpoint, HttpOptions, HttpSigner, KeyWatch, RemoteSigner, SignError},
     wire::{
         AttestationData, Checkpoint, Epoch, ForkInfo, PublicKey, QuotedU64, Root, SignPayload,
         SignRequest, Signature, Slot,
     },
 };
 
+mod front;
+mod proofs;
 mod scheduler;
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn key(index: u64) -> PublicKey {
     key_files::public_key(index).parse().unwrap()
@@ -75,21 +77,6 @@ async fn one_and_many_signatures_are_right() {
     assert_signed(&attestation(1), &[single]);
     let batch = client.sign_batch(&keys(5), &attestation(1), soon()).await;
     assert_signed(&attestation(1), &batch);
-}
-
-#[tokio::test]
-async fn proofs_equal_those_of_ordinary_requests() {
-    let signer = SignerOptions::with_interop_keys(5).start().await.unwrap();
-    let client = client(&signer);
-    let slot = Slot(requests::current_slot() + 8);
-    for selection in [Selection::Attestation, Selection::SyncCommittee { subcommittee_index: 2 }] {
-        let proofs = ProofBatch { slot, selection, fork_info: fork_info(), keys: keys(5) };
-        let request = selection.request(slot, fork_info());
-        let made = client.selection_proofs(&proofs, soon()).await;
-        assert_signed(&request, &made);
-        let ordinary = client.sign(&key(3), &request, soon()).await.unwrap();
-        assert_eq!(made[3].as_ref().unwrap(), &ordinary);
-    }
 }
 
 #[tokio::test]

@@ -13,18 +13,33 @@ use signer_client::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{assert_signed, endpoint, fork_info, key, keys};
+use super::{PATIENCE, assert_signed, endpoint, fork_info, key, keys};
 
 const SLOT: Duration = Duration::from_millis(400);
 const KEYS: u64 = 6;
 
 /// Waits until a condition holds.
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(1);
+pub(super) async fn until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "{what}");
         sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Mainnet, as far as the tests need it.
+pub(super) fn chain() -> Chain {
+    let fulu = fork_info();
+    let forks = vec![
+        ScheduledFork::new(Epoch(0), ForkVersion([5, 0, 0, 0])),
+        ScheduledFork::new(fulu.fork.epoch, fulu.fork.current_version),
+    ];
+    Chain::new(fulu.genesis_validators_root, 32, forks).unwrap()
+}
+
+/// An epoch that the signer makes proofs ahead for.
+pub(super) fn next_epoch() -> Epoch {
+    Epoch(requests::current_slot() / 32 + 1)
 }
 
 #[tokio::test]
@@ -34,17 +49,7 @@ async fn proofs_are_ready_even_when_one_of_two_signers_is_killed() {
     let endpoints = vec![endpoint(&first), endpoint(&second)];
     let signer = Arc::new(HttpSigner::new(endpoints, HttpOptions::default()).unwrap());
 
-    let fulu = fork_info();
-    let chain = Chain::new(
-        fulu.genesis_validators_root,
-        32,
-        vec![
-            ScheduledFork::new(Epoch(0), ForkVersion([5, 0, 0, 0])),
-            ScheduledFork::new(fulu.fork.epoch, fulu.fork.current_version),
-        ],
-    )
-    .unwrap();
-    let epoch = Epoch(requests::current_slot() / 32 + 1);
+    let (fulu, chain, epoch) = (fork_info(), chain(), next_epoch());
     let start = Slot(epoch.0 * 32);
     assert_eq!(chain.fork_info(start), fulu);
     let clock = Arc::new(TokioSlotClock::starting_at(start, SLOT).unwrap());

@@ -13,6 +13,8 @@ mod records;
 mod rollback;
 mod safe_start;
 mod start;
+mod synchronous;
+mod tls;
 
 use std::time::Duration;
 

@@ -4,7 +4,10 @@
 use std::path::Path;
 
 use midslot_tests::postgres::{PostgresCluster, TestDatabase};
-use signer_server::slashing::{MARKER_FILE_NAME, ProtectionState, RolledBack};
+use signer_server::slashing::{
+    Administration, AdministrationOptions, LowWatermark, MARKER_FILE_NAME, PostgresOptions,
+    ProtectionState, RolledBack, Selection,
+};
 use sqlx::Executor;
 use tempfile::TempDir;
 
@@ -128,26 +131,34 @@ async fn fail_over_between_two_starts_is_confirmed_once() {
     assert!(matches!(why, RolledBack::AnotherTimeline { .. }), "{why}");
 }
 
-/// What the restore of a dump into the same server leaves: the same content in other tables.
-const MAKE_AGAIN: [&str; 4] = [
+/// What the restore of an older dump into the same server leaves: other tables, which lack the vote
+/// that was recorded last.
+const RESTORE_DUMP: [&str; 7] = [
+    "BEGIN",
     "CREATE TABLE copy (LIKE sp_meta INCLUDING ALL)",
     "INSERT INTO copy SELECT * FROM sp_meta",
     "DROP TABLE sp_meta",
-    "ALTER TABLE copy RENAME TO sp_meta",
+    "ALTER TABLE copy RENAME TO sp_meta; DELETE FROM signed_attestation",
+    "UPDATE att_state SET floor_source = -1, floor_target = -1, max_source = -1, max_target = -1",
+    "COMMIT",
 ];
 
-#[tokio::test]
-async fn restored_dump_is_refused_at_a_start_and_halts_a_signer_that_runs() {
+/// A signer that runs and whose database becomes an older dump of itself. It has not signed itself
+/// what is lost; its connections stay, or not.
+async fn signer_beside_a_restored_dump(ends_connections: bool) {
     let database = database().await;
     let site = Site::of(&database);
     let protection = site.ready().await;
-    assert_eq!(said(&protection, 0, &attestation(1, 2, 1)).await, "new");
+    let other = ready(&database.url()).await;
+    assert_eq!(said(&other, 0, &attestation(1, 2, 1)).await, "new");
     let mut connection = database.connect().await.unwrap();
-    for statement in MAKE_AGAIN {
-        connection.execute(statement).await.unwrap();
+    for statement in RESTORE_DUMP {
+        connection.execute(sqlx::raw_sql(statement)).await.unwrap();
     }
-    database.end_connections().await.unwrap();
-    assert_eq!(said(&protection, 0, &attestation(2, 3, 1)).await, "failed");
+    if ends_connections {
+        database.end_connections().await.unwrap();
+    }
+    assert_eq!(said(&protection, 0, &attestation(1, 2, 2)).await, "failed");
     assert!(matches!(protection.state(), ProtectionState::Halted { .. }));
     drop(protection.close().await);
 
@@ -156,6 +167,16 @@ async fn restored_dump_is_refused_at_a_start_and_halts_a_signer_that_runs() {
     site.confirm().await.close().await.unwrap();
     let protection = site.open().await.unwrap();
     assert_eq!(said(&protection, 0, &attestation(2, 3, 1)).await, "new");
+}
+
+#[tokio::test]
+async fn restored_dump_halts_a_signer_at_its_next_vote_and_is_refused_at_a_start() {
+    signer_beside_a_restored_dump(false).await;
+}
+
+#[tokio::test]
+async fn restored_dump_halts_a_signer_that_connects_again() {
+    signer_beside_a_restored_dump(true).await;
 }
 
 #[tokio::test]
@@ -191,4 +212,30 @@ async fn marker_follows_a_signer_that_will_be_killed() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(std::fs::read_dir(site.keys.path()).unwrap().count(), 1, "one file, no leftovers");
+}
+
+#[tokio::test]
+async fn marker_knows_of_an_operators_change() {
+    let database = database().await;
+    let site = Site::of(&database);
+    site.ready().await.close().await.unwrap();
+    let mut connection = database.connect().await.unwrap();
+    let options = AdministrationOptions {
+        database: site.url.parse().unwrap(),
+        postgres: PostgresOptions::default(),
+        marker_directories: vec![site.keys.path().to_owned()],
+        accept_new_database: false,
+        create: false,
+    };
+    for epoch in 1..3 {
+        let mut operator = Administration::open(options.clone()).await.unwrap();
+        let low = LowWatermark { epoch: Epoch(epoch), slot: Slot(1) };
+        assert_eq!(operator.raise_floors(Selection::All, low).await.unwrap(), 1);
+        operator.close().await.unwrap();
+        let changed: i64 = sqlx::query_scalar("SELECT max(xmin::text::bigint) FROM att_state")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(line(&site.marker(), "batches").parse::<i64>().unwrap(), changed);
+    }
 }

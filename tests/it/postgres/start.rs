@@ -38,6 +38,30 @@ async fn signers_that_start_together_on_an_empty_database_agree() {
     assert_eq!((databases, keys), (1, 5));
 }
 
+/// Longer than a signature waits for a connection or an answer.
+const SLOW: Duration = Duration::from_secs(6);
+
+#[tokio::test]
+async fn start_waits_for_a_server_that_is_slow() {
+    let mut cluster = PostgresCluster::start().await.unwrap();
+    let (paused, locked) = (cluster.database().await.unwrap(), cluster.database().await.unwrap());
+    open(&locked.url()).await.close().await.unwrap();
+    let mut import = locked.connect().await.unwrap();
+    import.execute(sqlx::raw_sql("BEGIN; SELECT FROM sp_meta FOR UPDATE")).await.unwrap();
+    let url = locked.url();
+    let waiting = tokio::spawn(async move { try_open(&url).await });
+    tokio::time::sleep(SLOW).await;
+    import.execute("COMMIT").await.unwrap();
+    waiting.await.unwrap().unwrap().close().await.unwrap();
+
+    cluster.pause().unwrap();
+    let url = paused.url();
+    let waiting = tokio::spawn(async move { try_open(&url).await });
+    tokio::time::sleep(SLOW).await;
+    cluster.resume().unwrap();
+    waiting.await.unwrap().unwrap().close().await.unwrap();
+}
+
 #[tokio::test]
 async fn records_outlive_the_process() {
     let database = database().await;

@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
+    fs::{File, Permissions},
     net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::Child,
     sync::Arc,
@@ -19,12 +20,12 @@ use sqlx::{
 use tokio::sync::OnceCell;
 
 use super::{
-    TestDatabase,
+    Authority, TestDatabase,
     binaries::Binaries,
     database::random_hex,
     folder::{ClusterFolder, Place, write_shared},
     processes::{kill_all, processes_in, resume_all, stop_all},
-    setup::{ATTEMPTS, SUPERUSER, free_port, initialise},
+    setup::{ATTEMPTS, SUPERUSER, as_text, free_port, initialise},
 };
 
 /// How long the server may take to start or to stop. Other tests run beside it.
@@ -270,6 +271,42 @@ impl PostgresCluster {
     /// When the list of processes can't be read.
     pub fn resume(&mut self) -> Result<()> {
         resume_all(&self.folder.data())
+    }
+
+    /// Lets the server speak TLS with a certificate of `authority` for `host`, and refuse connections
+    /// over TCP that are not encrypted or, when `client_authority` is given, whose client shows no
+    /// certificate of it. Needs [`Self::restart`] to take effect.
+    ///
+    /// # Errors
+    /// When its files can't be written.
+    pub async fn encrypt(
+        &mut self,
+        authority: &Authority,
+        host: &str,
+        client_authority: Option<&Authority>,
+    ) -> Result<()> {
+        let folder = self.folder.path().to_owned();
+        let (certificate, key) = authority.issue(host)?;
+        let demand = if client_authority.is_some() { " clientcert=verify-ca" } else { "" };
+        let rules =
+            format!("local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256{demand}\n");
+        let clients = client_authority.map(Authority::pem).unwrap_or_default();
+        let names =
+            ["server.crt", "server.key", "clients.crt", "rules"].map(|name| folder.join(name));
+        for (file, text) in names.iter().zip([certificate, key, clients, rules]) {
+            write_shared(file, &text)?;
+            std::fs::set_permissions(file, Permissions::from_mode(0o600))?;
+        }
+        let [certificate, key, clients, rules] = names.each_ref().map(|path| as_text(path));
+        let clients = if client_authority.is_some() { clients? } else { "" };
+        self.settings(&[
+            ("ssl", "on"),
+            ("ssl_cert_file", certificate?),
+            ("ssl_key_file", key?),
+            ("ssl_ca_file", clients),
+            ("hba_file", rules?),
+        ])
+        .await
     }
 
     pub(super) fn folder(&self) -> &ClusterFolder {

@@ -13,10 +13,12 @@ mod folder;
 mod processes;
 mod proxy;
 mod setup;
+mod tls;
 mod web3signer;
 
 pub use backup::Backup;
 pub use cluster::PostgresCluster;
 pub use database::TestDatabase;
 pub use proxy::{CutProxy, Fault, Moment};
+pub use tls::{Authority, Identity};
 pub use web3signer::{WEB3SIGNER_VERSION, Web3SignerWorker};

@@ -62,6 +62,8 @@ struct Link {
 #[derive(Debug)]
 struct Armed {
     needle: Vec<u8>,
+    /// How often the bytes pass before it happens.
+    skip: u64,
     moment: Moment,
     fault: Fault,
 }
@@ -136,8 +138,16 @@ impl CutProxy {
     /// # Panics
     /// When `needle` is longer than 1,024 bytes.
     pub fn arm(&self, needle: &[u8], moment: Moment, fault: Fault) {
+        self.arm_nth(1, needle, moment, fault);
+    }
+
+    /// As [`Self::arm`], when a client sends these bytes for the `nth` time from now on, from 1.
+    ///
+    /// # Panics
+    /// As [`Self::arm`].
+    pub fn arm_nth(&self, nth: u64, needle: &[u8], moment: Moment, fault: Fault) {
         assert!(needle.len() <= MAX_NEEDLE, "{} bytes are too many to look for", needle.len());
-        let armed = Armed { needle: needle.to_owned(), moment, fault };
+        let armed = Armed { needle: needle.to_owned(), skip: nth - 1, moment, fault };
         *self.shared.armed.lock().unwrap_or_else(PoisonError::into_inner) = Some(armed);
     }
 
@@ -150,6 +160,11 @@ impl CutProxy {
         let wait = fired.wait_for(|&happened| happened >= count);
         tokio::time::timeout(patience, wait).await.context("the armed fault did not happen")??;
         Ok(())
+    }
+
+    /// How many armed faults have happened since the start.
+    pub fn count_fired(&self) -> u64 {
+        *self.shared.fired.borrow()
     }
 
     /// How many connections came since the start, refused ones included.
@@ -239,8 +254,12 @@ impl Shared {
         let found = |needle: &[u8]| {
             needle.is_empty() || recent.windows(needle.len()).any(|window| window == needle)
         };
-        let fault = armed.take_if(|armed| found(&armed.needle));
-        if fault.is_some() {
+        let is_found = armed.as_ref().is_some_and(|armed| found(&armed.needle));
+        let fault = armed.take_if(|armed| is_found && armed.skip == 0);
+        if let Some(armed) = armed.as_mut().filter(|_| is_found) {
+            armed.skip -= 1;
+        }
+        if is_found {
             // Bytes of the past set nothing off a second time.
             recent.clear();
         }

@@ -1,5 +1,8 @@
 //! The scheduler on a clock that jumps from one timer to the next, with real signatures.
 
+mod faults;
+mod look_ups;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
@@ -202,48 +205,6 @@ async fn a_start_late_in_a_slot_serves_the_next_one_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missed_batch_is_recovered_before_its_duty() {
-    let rig = Rig::new(4, SchedulerOptions::default());
-    rig.know_all_keys_in(0..32);
-    rig.until(12, 0).await;
-    // The signer is away for two wakes in the steady state.
-    rig.signer.set_fault(|_| Some(connection_lost()));
-    rig.until(14, 0).await;
-    rig.signer.clear_fault();
-    let failures = rig.scheduler.stats().failed;
-    assert!(failures >= 8, "{failures}");
-    rig.signer.take_calls();
-    rig.until(14, 95).await;
-    let duties: Vec<u64> = rig.seen().iter().map(|request| request.duty - first_slot()).collect();
-    assert_eq!(duties, [20, 21], "what was missed, two slots' worth");
-    rig.until(15, 95).await;
-    for duty in 15..=23 {
-        for key in &rig.keys {
-            rig.assert_ready(key, first_slot() + duty).await;
-        }
-    }
-    assert_eq!(rig.scheduler.stats().failed, failures);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_needed_soon_is_retried_without_waiting_for_the_next_wake() {
-    let rig = Rig::new(4, SchedulerOptions::default());
-    rig.signer.set_fault(|_| Some(connection_lost()));
-    rig.know_all_keys_in(0..32);
-    rig.until(1, 30).await;
-    let attempts = rig.seen().iter().filter(|request| request.duty == first_slot() + 1).count();
-    assert!((4..=10).contains(&attempts), "{attempts} attempts, with growing pauses");
-    rig.signer.clear_fault();
-    rig.until(1, 60).await;
-    for key in &rig.keys {
-        rig.assert_ready(key, first_slot() + 1).await;
-    }
-    let early: Vec<_> =
-        rig.seen().into_iter().filter(|request| request.duty == first_slot() + 3).collect();
-    assert!(early.is_empty(), "what is not needed soon waits for its wake");
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_reorg_repeats_nothing_that_was_made() {
     let rig = Rig::new(8, SchedulerOptions::default());
     let at = |key: usize, slot: u64| (rig.keys[key], Slot(first_slot() + slot));
@@ -305,158 +266,6 @@ async fn each_slot_of_a_window_over_a_fork_has_its_own_fork() {
     }
     assert_eq!(seen_on_both_sides.0, 8, "eight slots of the new fork were made in the old one");
     assert!(seen_on_both_sides.1 > 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_restart_of_the_signer_in_the_middle_of_a_batch_loses_only_what_was_under_way() {
-    let options =
-        SchedulerOptions { chunk_keys: 3, max_in_flight: 1, ..SchedulerOptions::default() };
-    let rig = Rig::new(12, options);
-    rig.signer.set_delay(|_| Duration::from_millis(100));
-    let answered = Arc::new(AtomicU64::new(0));
-    let counter = answered.clone();
-    // The second and the third request break off, then the signer is back.
-    rig.signer.set_fault(move |_| {
-        let number = counter.fetch_add(1, Ordering::Relaxed);
-        (1..=2).contains(&number).then(connection_lost)
-    });
-    rig.know_all_keys_in(1..2);
-    rig.until(1, 30).await;
-    for key in &rig.keys {
-        rig.assert_ready(key, first_slot() + 1).await;
-    }
-    let mut requests: BTreeMap<PublicKey, usize> = BTreeMap::new();
-    for key in rig.seen().iter().flat_map(|request| request.keys.clone()) {
-        *requests.entry(key).or_default() += 1;
-    }
-    let counts: Vec<usize> = rig.keys.iter().map(|key| requests[key]).collect();
-    assert_eq!(counts, [1, 1, 1, 2, 2, 2, 2, 2, 2, 1, 1, 1]);
-    assert!(answered.load(Ordering::Relaxed) <= 6);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_slow_signer_delays_no_wake_and_is_not_flooded() {
-    let rig = Rig::new(4, SchedulerOptions::default());
-    rig.know_all_keys_in(0..32);
-    // Slower than from one wake to the next.
-    rig.signer.set_delay(|_| Duration::from_secs(15));
-    rig.until(6, 0).await;
-    let seen = rig.seen();
-    assert_eq!(rig.scheduler.stats().made, 0);
-    let wakes: BTreeSet<_> = seen.iter().map(|request| request.sent_in - first_slot()).collect();
-    assert_eq!(wakes, (0..6).collect());
-    let mut under_way: BTreeMap<u64, usize> = BTreeMap::new();
-    for request in &seen {
-        *under_way.entry(request.sent_in).or_default() += 1;
-    }
-    assert!(under_way.values().all(|count| *count <= 4), "{under_way:?}");
-    rig.signer.set_delay(|_| Duration::from_secs(4));
-    rig.until(12, 0).await;
-    for duty in 13..=16 {
-        rig.assert_ready(&rig.keys[0], first_slot() + duty).await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_look_up_does_not_wait_for_a_slow_batch() {
-    let rig = Rig::new(2, SchedulerOptions::default());
-    rig.signer.set_delay(|call| Duration::from_secs(if call.is_batch { 8 } else { 0 }));
-    rig.know_all_keys_in(1..2);
-    rig.until(0, 90).await;
-    let asked = Instant::now();
-    let proof = rig.scheduler.proof(&rig.keys[0], Slot(first_slot() + 1)).await.unwrap();
-    assert_eq!(asked.elapsed(), Duration::from_millis(250));
-    assert_eq!(rig.scheduler.stats().immediate, 1);
-    rig.until(1, 60).await;
-    assert_eq!(rig.scheduler.proof(&rig.keys[0], Slot(first_slot() + 1)).await.unwrap(), proof);
-    rig.assert_ready(&rig.keys[1], first_slot() + 1).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn look_ups_at_the_same_time_share_one_request() {
-    let rig = Rig::new(1, SchedulerOptions::default());
-    rig.signer.set_delay(|_| Duration::from_millis(100));
-    let (key, slot) = (rig.keys[0], Slot(first_slot()));
-    let look_ups = (0..10).map(|_| rig.scheduler.proof(&key, slot));
-    let proofs = futures_util::future::try_join_all(look_ups).await.unwrap();
-    assert_eq!(rig.signer.calls().len(), 1);
-    assert!(proofs.windows(2).all(|pair| pair[0] == pair[1]));
-    let stats = rig.scheduler.stats();
-    assert_eq!((stats.immediate, stats.waited, stats.hits), (1, 9, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_look_up_that_is_given_up_leaves_nothing_stuck() {
-    let rig = Rig::new(1, SchedulerOptions::default());
-    rig.signer.set_delay(|_| Duration::from_millis(500));
-    let (key, slot) = (rig.keys[0], Slot(first_slot()));
-    let given_up = tokio::time::timeout(Duration::from_millis(50), rig.scheduler.proof(&key, slot));
-    given_up.await.unwrap_err();
-    let asked = Instant::now();
-    rig.scheduler.proof(&key, slot).await.unwrap();
-    assert_eq!(asked.elapsed(), Duration::from_millis(500), "its own request, without waiting");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_failed_look_up_says_why() {
-    let rig = Rig::new(1, SchedulerOptions::default());
-    let error = rig.scheduler.proof(&PublicKey([1; 48]), Slot(first_slot())).await.unwrap_err();
-    assert!(matches!(error, SignError::UnknownKey));
-    rig.signer.set_delay(|_| Duration::from_mins(5));
-    let error = rig.scheduler.proof(&rig.keys[0], Slot(first_slot())).await.unwrap_err();
-    assert!(matches!(error, SignError::DeadlinePassed));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_removed_key_is_forgotten_queued_under_way_or_made() {
-    let rig = Rig::new(3, SchedulerOptions::default());
-    rig.know_all_keys_in(1..4);
-    let [queued, flying, made] = rig.keys[..] else { panic!("three keys") };
-    rig.scheduler.remove_key(&queued);
-    rig.signer.set_delay(|_| Duration::from_secs(1));
-    rig.until(0, 84).await;
-    assert_eq!(rig.seen().len(), 2, "slots 1 and 2 are under way");
-    rig.scheduler.remove_key(&flying);
-    rig.until(1, 0).await;
-    rig.assert_ready(&made, first_slot() + 1).await;
-    rig.scheduler.remove_key(&made);
-    assert_eq!(rig.scheduler.stats().kept, 0);
-    assert_eq!(rig.scheduler.stats().pending, 0);
-    rig.until(5, 0).await;
-    let seen = rig.seen();
-    assert_eq!(seen.len(), 2, "nothing more was asked");
-    assert!(seen.iter().all(|request| !request.keys.contains(&queued)));
-    for key in [queued, flying, made] {
-        rig.signer.remove_key(&key);
-        let error = rig.scheduler.proof(&key, Slot(first_slot() + 5)).await.unwrap_err();
-        assert!(matches!(error, SignError::UnknownKey));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_key_that_the_signer_lacks_holds_up_nobody_and_is_tried_again() {
-    let rig = Rig::new(2, SchedulerOptions::default());
-    rig.know_all_keys_in(0..32);
-    rig.signer.remove_key(&rig.keys[0]);
-    rig.until(12, 0).await;
-    rig.signer.take_calls();
-    rig.until(13, 0).await;
-    let seen = rig.seen();
-    let full: Vec<u64> = seen
-        .iter()
-        .filter(|request| request.keys.contains(&rig.keys[1]))
-        .map(|request| request.duty - first_slot())
-        .collect();
-    assert_eq!(full, [20], "the other key's proofs are made in their turn");
-    for index in [1, 2] {
-        let mut secret = [0; 32];
-        secret[31] = index;
-        rig.signer.add_key(&secret).unwrap();
-    }
-    rig.until(14, 0).await;
-    for duty in 14..=21 {
-        rig.assert_ready(&rig.keys[0], first_slot() + duty).await;
-    }
 }
 
 #[tokio::test(start_paused = true)]

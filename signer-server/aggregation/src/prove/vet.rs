@@ -29,14 +29,18 @@ impl<B: Backend, C: PointCache<B>, K: Checkpoint> Run<'_, B, C, K> {
         message: &B::Message,
         choice: impl Fn(&Candidate<B>) -> bool,
     ) -> Result<(), StopReason> {
+        let is_suspect =
+            |candidate: &Candidate<B>| candidate.is_live() && !candidate.valid && choice(candidate);
+        if !self.scratch.candidates.iter().any(is_suspect) {
+            return Ok(());
+        }
         self.progress.enter(Phase::Verify);
         for index in 0..self.scratch.candidates.len() {
-            let candidate = &self.scratch.candidates[index];
-            if candidate.is_live() && !candidate.valid && choice(candidate) {
+            if is_suspect(&self.scratch.candidates[index]) {
                 self.require_group(index)?;
             }
         }
-        self.gather_suspects(choice)?;
+        self.gather_suspects(is_suspect)?;
         self.draw_blinds();
         self.judge(message)?;
         self.settle_conflicts();
@@ -46,17 +50,16 @@ impl<B: Backend, C: PointCache<B>, K: Checkpoint> Run<'_, B, C, K> {
 
     fn gather_suspects(
         &mut self,
-        choice: impl Fn(&Candidate<B>) -> bool,
+        is_suspect: impl Fn(&Candidate<B>) -> bool,
     ) -> Result<(), StopReason> {
         let suspects = &mut self.scratch.suspects;
         suspects.candidates.clear();
         suspects.keys.clear();
         suspects.signatures.clear();
         for (index, candidate) in self.scratch.candidates.iter_mut().enumerate() {
-            let Some(decoded) = candidate.decoded else { continue };
-            if !candidate.is_live() || candidate.valid || !choice(candidate) {
+            let Some(decoded) = candidate.decoded.filter(|_| is_suspect(candidate)) else {
                 continue;
-            }
+            };
             // All positions of a single have one key, and its signature is checked once.
             let positions = if candidate.is_child() { usize::MAX } else { 1 };
             if candidate.is_child() {

@@ -51,7 +51,8 @@ option_table!(
         &["dry-run"],
         Kind::Flag,
         MOVE,
-        "Look at everything, say what would be moved and what is wrong, and change nothing."
+        "Look at all of Web3Signer's database, say what would be moved and what is wrong, and change \
+         nothing. Midslot's own database is not looked at."
     )
     .default("false"),
     UNDO = OptionSpec::new(

@@ -12,6 +12,7 @@ const SIGNING_POOL: &str = "Midslot: signing pool";
 const HTTP: &str = "Midslot: HTTP";
 const LIMITS: &str = "Midslot: limits";
 const PROOFS: &str = "Midslot: selection proofs";
+const PREFETCH: &str = "Midslot: prefetch of selection proofs";
 const KEY_LOADING: &str = "Midslot: key loading";
 const AUDIT: &str = "Midslot: audit";
 const SLASHING: &str = "Midslot: slashing protection";
@@ -122,6 +123,37 @@ option_table!(
          pre-request."
     )
     .default("64"),
+    PREFETCH_BEACON_NODES = OptionSpec::new(
+        &["prefetch-beacon-nodes"],
+        Kind::List,
+        PREFETCH,
+        "Addresses of beacon nodes, the preferred one first. They are asked when the loaded keys are \
+         on duty, and the selection proofs are made ahead, so that any validator client finds them \
+         ready. Without it: off. Needs a network whose genesis is known."
+    )
+    .secret(),
+    PREFETCH_LOOK_AHEAD_SLOTS = OptionSpec::new(
+        &["prefetch-look-ahead-slots"],
+        // Duties are known to the end of the next epoch.
+        Kind::Integer { min: 1, max: 32 },
+        PREFETCH,
+        "How many slots ahead."
+    )
+    .default("8"),
+    PREFETCH_SLOT_PERCENT = OptionSpec::new(
+        &["prefetch-slot-percent"],
+        Kind::Integer { min: 1, max: 99 },
+        PREFETCH,
+        "When in a slot proofs are made, in percent of the slot. Beacon nodes are asked at half of it."
+    )
+    .default("80"),
+    PREFETCH_REQUEST_TIMEOUT = OptionSpec::new(
+        &["prefetch-request-timeout-milliseconds"],
+        Kind::Integer { min: 50, max: 60_000 },
+        PREFETCH,
+        "How long a beacon node may take for one answer before the next one is asked."
+    )
+    .default("3000"),
     KEY_LOADING_THREADS = OptionSpec::new(
         &["key-loading-threads"],
         THREADS,

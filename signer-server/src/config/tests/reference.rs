@@ -114,6 +114,10 @@ root  http-server-timing-enabled                                 flag     false
 root  batch-max-keys                                             integer  16384
 root  proof-cache-capacity                                       integer  65536
 root  proof-max-slots-ahead                                      integer  64
+root  prefetch-beacon-nodes                                      list     -
+root  prefetch-look-ahead-slots                                  integer  8
+root  prefetch-slot-percent                                      integer  80
+root  prefetch-request-timeout-milliseconds                      integer  3000
 root  aggregation-enabled                                        flag     false
 root  aggregation-threads                                        integer  -
 root  aggregation-deadline-milliseconds                          integer  750

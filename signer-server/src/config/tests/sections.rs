@@ -393,6 +393,7 @@ fn options_that_may_hold_a_password_are_marked() {
     assert_eq!(
         secret,
         [
+            "prefetch-beacon-nodes",
             "slashing-protection-db-url",
             "slashing-protection-db-password",
             "azure-client-secret",
@@ -406,5 +407,37 @@ fn options_that_may_hold_a_password_are_marked() {
             "from",
             "password",
         ]
+    );
+}
+
+#[test]
+fn prefetch_is_off_without_beacon_nodes() {
+    assert!(root("").prefetch.is_none());
+    assert!(root("--prefetch-look-ahead-slots=4").prefetch.is_none());
+    let prefetch = root("--prefetch-beacon-nodes=http://a:5052,https://b").prefetch.unwrap();
+    let nodes: Vec<_> = prefetch.nodes.iter().map(ToString::to_string).collect();
+    assert_eq!(nodes, ["http://a:5052", "https://b"]);
+    assert_eq!((prefetch.look_ahead_slots, prefetch.slot_percent), (8, 80));
+    assert_eq!(prefetch.request_timeout, Duration::from_secs(3));
+}
+
+#[test]
+fn beacon_nodes_are_refused_without_their_secrets() {
+    for bad in ["http://a,ftp://user:secret@b", "http://a,http://b/?key=secret"] {
+        let option = format!("--prefetch-beacon-nodes={bad}");
+        let text = error(&format!("{option} --data-path d eth2"));
+        assert_contains(&text, &["--prefetch-beacon-nodes", "address 2"]);
+        assert!(!text.contains("secret"), "{text}");
+    }
+    let variable = [("WEB3SIGNER_PREFETCH_BEACON_NODES", "http://user:secret@b")];
+    let config = read_with(&variable, "--data-path d eth2").unwrap().config;
+    assert!(!format!("{config:?}").contains("secret"));
+    let text = error(
+        "--prefetch-beacon-nodes=http://a --prefetch-look-ahead-slots=9 --proof-max-slots-ahead=8 \
+         --data-path d eth2",
+    );
+    assert_contains(
+        &text,
+        &["--prefetch-look-ahead-slots", "--proof-max-slots-ahead", "at most 8"],
     );
 }

@@ -30,6 +30,16 @@ impl NetworkClock {
         Some(Slot(since_genesis / self.slot_duration_ms))
     }
 
+    /// When a slot begins; the end of time for slots beyond what 64 bits hold.
+    pub const fn start_of(self, slot: Slot) -> u64 {
+        slot.0.saturating_mul(self.slot_duration_ms.get()).saturating_add(self.genesis_unix_ms)
+    }
+
+    /// Length of a slot in milliseconds.
+    pub const fn slot_duration_ms(self) -> u64 {
+        self.slot_duration_ms.get()
+    }
+
     /// The epoch that a slot belongs to.
     pub const fn epoch_of(self, slot: Slot) -> Epoch {
         Epoch(slot.0 / self.slots_per_epoch.get())
@@ -47,6 +57,7 @@ mod tests {
         assert_eq!(clock.slot_at(genesis_ms - 1), None);
         assert_eq!(clock.slot_at(genesis_ms), Some(Slot(0)));
         assert_eq!(clock.slot_at(genesis_ms + 11_999), Some(Slot(0)));
+        assert_eq!(clock.start_of(Slot(3)), genesis_ms + 36_000);
         // The merge: slot 4,700,013 at 2022-09-15 06:42:59 UTC, in epoch 146,875.
         let merge = clock.slot_at(1_663_224_179_000).unwrap();
         assert_eq!((merge, clock.epoch_of(merge)), (Slot(4_700_013), Epoch(146_875)));

@@ -42,6 +42,12 @@ impl Preset {
         }
     }
 
+    /// Members of one subcommittee of the sync committee (consensus-specs, altair
+    /// `compute_subnets_for_sync_committee`).
+    pub const fn sync_subcommittee_size(self) -> usize {
+        self.sync_committee_size() / SYNC_COMMITTEE_SUBNET_COUNT
+    }
+
     /// Members of the sync committee (`SYNC_COMMITTEE_SIZE`).
     pub const fn sync_committee_size(self) -> usize {
         match self {

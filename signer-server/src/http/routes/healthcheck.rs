@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     http::reply,
+    prefetch::{PrefetchReport, PrefetchState, PrefetchStatus},
     reload::{Reloader, SourceHealth},
     slashing::{ProtectionState, SlashingProtection},
 };
@@ -16,10 +17,12 @@ const fn word(is_up: bool) -> &'static str {
     if is_up { "UP" } else { "DOWN" }
 }
 
-/// 200 when everything is up, else 503.
+/// 200 when everything is up, else 503. Prefetch is always up: without it every proof is still signed
+/// when it is asked for.
 pub(in crate::http) async fn get(
     State(slashing): State<SlashingProtection>,
     State(reloader): State<Arc<Reloader>>,
+    State(prefetch): State<Option<Arc<PrefetchStatus>>>,
 ) -> Response {
     let sources = reloader.sources();
     let keys_up = sources.iter().all(SourceHealth::is_up);
@@ -38,9 +41,19 @@ pub(in crate::http) async fn get(
     }
     let children: Vec<Value> = sources.iter().map(child).collect();
     checks.push(json!({ "id": "keys-check", "status": word(keys_up), "checks": children }));
+    checks.extend(prefetch.map(|prefetch| prefetch_check(&prefetch.report())));
     let status = if all_up { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let outcome = word(all_up);
     reply::json(status, &json!({ "status": outcome, "checks": checks, "outcome": outcome }))
+}
+
+fn prefetch_check(report: &PrefetchReport) -> Value {
+    let PrefetchReport { state, validators } = report;
+    let mut data = json!({ "state": state.name(), "validators": validators });
+    if let PrefetchState::Failing { reason } = state {
+        data["reason"] = reason.as_str().into();
+    }
+    json!({ "id": "prefetch-check", "status": "UP", "data": data })
 }
 
 fn child(source: &SourceHealth) -> Value {

@@ -5,29 +5,20 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use axum::{
-    body::Body,
-    extract::{Extension, State},
-    response::Response,
-};
-use futures_util::{
-    future::join_all,
-    stream::{FuturesUnordered, StreamExt},
-};
-use http::{HeaderMap, StatusCode};
+use axum::{body::Body, extract::State, response::Response};
+use futures_util::{future::join_all, stream::StreamExt};
+use http::StatusCode;
 use serde::Serialize;
 use signer_client::wire::{QuotedU64, Slot};
+use tokio::task::block_in_place;
 
 use super::sign_batch::{Item, MaxBatchKeys};
 use crate::{
     http::{
         accept::{self, JSON_LINES},
-        body::{RawBody, Unread},
-        identity,
+        call::{Call, Incoming},
         reply::{self, Refused},
-        server_timing::{ServerTiming, Stopwatch},
     },
-    listen::Peer,
     selection::PreRequestError,
     signing::{PreRequestRefused, PreRequested, SigningService, SlotAnswer},
 };
@@ -78,31 +69,26 @@ impl OneSlot {
 pub(in crate::http) async fn post(
     State(signing): State<Arc<SigningService>>,
     State(MaxBatchKeys(max_keys)): State<MaxBatchKeys>,
-    State(server_timing): State<ServerTiming>,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-    body: Result<RawBody, Unread>,
+    incoming: Incoming,
 ) -> Response {
-    let client = identity::client(peer);
-    let mut stopwatch = Stopwatch::start(server_timing);
-    let (body, limit) = match super::sign::whole(body, &headers) {
-        Ok(whole) => whole,
-        Err((refused, reason)) => {
-            signing.refuse_unread(client, "", super::sign::outcome(refused), &reason);
-            return stopwatch.stop(refused.reply_own(&headers, &reason));
-        }
+    let call = match incoming.whole(&signing, "", Refused::reply_own) {
+        Ok(call) => call,
+        Err(refusal) => return *refusal,
     };
+    let Call { client, headers, mut stopwatch, body, limit } = call;
     let requested = signing.pre_request(client, &body, max_keys, limit).await;
-    // What was read is kept in another form from here on.
-    drop(body);
+    let room = body.into_room();
     let response = match requested {
         Ok(PreRequested::Accepted(accepted)) => {
             let accepted = Accepted { accepted: accepted.accepted, cached: accepted.cached };
             reply::json(StatusCode::ACCEPTED, &accepted)
         }
         Ok(PreRequested::Proofs(begun)) if accept::wants_json_lines(&headers) => {
-            let finished: FuturesUnordered<_> = begun.each().into_iter().collect();
-            let lines = finished.map(|(slot, _)| Ok::<_, Infallible>(OneSlot::from(slot).line()));
+            let lines = begun.as_finished(move |slot| {
+                let line = || OneSlot::from(slot).line();
+                room.hold(if room.is_large() { block_in_place(line) } else { line() })
+            });
+            let lines = lines.map(Ok::<_, Infallible>);
             reply::with_type(StatusCode::OK, JSON_LINES, Body::from_stream(lines))
         }
         Ok(PreRequested::Proofs(begun)) => {
@@ -111,7 +97,7 @@ pub(in crate::http) async fn post(
                 OneSlot::from(slot)
             });
             let slots = Slots { slots: finished.collect() };
-            reply::json(StatusCode::OK, &slots)
+            reply::json_of_many(&room, &slots)
         }
         Err(error) => refusal(&error).reply_own(&headers, &error.to_string()),
     };

@@ -4,22 +4,15 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::{Extension, State},
-    response::Response,
-};
-use http::{HeaderMap, StatusCode};
+use axum::{extract::State, response::Response};
 use serde::Serialize;
 use signer_client::wire::Signature;
 
 use crate::{
     http::{
-        body::{RawBody, Unread},
-        identity,
+        call::{Call, Incoming},
         reply::{self, Refused},
-        server_timing::{ServerTiming, Stopwatch},
     },
-    listen::Peer,
     signing::{BatchError, BatchItem, SigningService},
 };
 
@@ -59,25 +52,19 @@ impl From<BatchItem> for Item {
 pub(in crate::http) async fn post(
     State(signing): State<Arc<SigningService>>,
     State(MaxBatchKeys(max_keys)): State<MaxBatchKeys>,
-    State(server_timing): State<ServerTiming>,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-    body: Result<RawBody, Unread>,
+    incoming: Incoming,
 ) -> Response {
-    let client = identity::client(peer);
-    let mut stopwatch = Stopwatch::start(server_timing);
-    let (body, limit) = match super::sign::whole(body, &headers) {
-        Ok(whole) => whole,
-        Err((refused, reason)) => {
-            signing.refuse_unread(client, "", super::sign::outcome(refused), &reason);
-            return stopwatch.stop(refused.reply(&headers, &reason));
-        }
+    let call = match incoming.whole(&signing, "", Refused::reply) {
+        Ok(call) => call,
+        Err(refusal) => return *refusal,
     };
+    let Call { client, headers, mut stopwatch, body, limit } = call;
     let timings = &mut stopwatch.timings;
     let response = match signing.sign_batch(client, &body, max_keys, limit, timings).await {
         Ok(items) => {
+            let room = body.into_room();
             let items: Vec<_> = items.into_iter().map(Item::from).collect();
-            reply::json(StatusCode::OK, &items)
+            reply::json_of_many(&room, &items)
         }
         Err(error) => refusal(&error).reply(&headers, &error.to_string()),
     };

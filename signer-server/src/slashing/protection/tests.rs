@@ -4,14 +4,16 @@ mod rollback;
 mod start;
 mod trail;
 
-use signer_client::wire::{Epoch, Slot};
+use std::path::PathBuf;
+
+use signer_client::wire::{Epoch, Root, Slot};
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
     audit::{Client, Entry, MAX_PAGE, Outcome},
     duty::{DutyType, Position},
-    slashing::{CONFIRM_OPTION, MARKER_FILE_NAME, Refusal},
+    slashing::{CONFIRM_OPTION, DatabaseUrl, MARKER_FILE_NAME, PostgresOptions, Refusal},
 };
 
 const CHAIN: Root = Root([9; 32]);

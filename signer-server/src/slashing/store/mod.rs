@@ -4,11 +4,14 @@
 //! lane above decides in which order and in which batches.
 
 pub(crate) mod audit_retention;
+mod audit_rows;
+mod changes;
 mod error;
 pub(crate) mod moves;
 pub(crate) mod postgres;
 pub(crate) mod pruning;
 pub(crate) mod records;
+mod rows;
 pub(crate) mod sqlite;
 mod start;
 

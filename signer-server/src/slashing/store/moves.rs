@@ -2,8 +2,9 @@
 //! [`super::records::Records`].
 //!
 //! Invariant: a database whose records have departed clears nothing, whoever is connected to it,
-//! until they come back. Where they went, and which keys could sign before, lies in two tables that
-//! only a departure makes; an empty table is none.
+//! until they come back; keys that are registered there meanwhile are switched off, too. Where they
+//! went, and which keys could sign before, lies in two tables that only a departure makes; an empty
+//! table is none.
 //!
 //! On a database that live signers share, a call that switches keys takes the locks that clearing a
 //! duty takes, in the same order.

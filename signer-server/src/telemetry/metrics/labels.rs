@@ -13,6 +13,7 @@ use crate::{
     audit::Outcome,
     bls::PointLookup,
     duty::DutyType,
+    prefetch::NodeFailure,
     scheduler::Class,
     selection::{ProofLookup, ProofOrigin},
     slashing::ProtectionState,
@@ -52,6 +53,13 @@ impl From<ProtectionState> for StateLabel {
             ProtectionState::Halted { .. } => Self::Halted,
         }
     }
+}
+
+/// Whether a beacon node has told all duties, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RefreshLabel {
+    Done,
+    Failed,
 }
 
 /// The `type` of a request; `None` when its body was not readable that far.
@@ -166,6 +174,19 @@ label!(ProofOrigin, "origin",
     Request => "request",
     Ahead => "ahead",
     Background => "background",
+);
+
+label!(RefreshLabel, "result",
+    Done => "done",
+    Failed => "failed",
+);
+
+label!(NodeFailure, "reason",
+    Unreachable => "unreachable",
+    Status => "status",
+    Answer => "answer",
+    WrongChain => "wrong_chain",
+    NotSynced => "not_synced",
 );
 
 /// How an aggregation job ended without the reason, as a label.
@@ -341,6 +362,8 @@ mod tests {
         check::<StateLabel>();
         check::<ProofLookup>();
         check::<ProofOrigin>();
+        check::<RefreshLabel>();
+        check::<NodeFailure>();
         check::<AggregationJob>();
         check::<GroupStatus>();
         check::<AggregationEntry>();

@@ -10,6 +10,7 @@ mod category;
 mod labels;
 mod names;
 mod page;
+mod prefetch;
 mod process;
 mod proofs;
 mod protection;
@@ -36,6 +37,7 @@ use self::{
     labels::{ByLabel, RequestType},
     names::{BATCH_SIZE_BUCKETS, DURATION_BUCKETS, POOL_LABELS},
     page::Page,
+    prefetch::PrefetchMetrics,
     process::ProcessCollector,
     proofs::ProofMetrics,
     protection::ProtectionMetrics,
@@ -85,6 +87,7 @@ pub struct Metrics {
     audit_lost: Counter,
     audit_expired: Counter,
     proofs: ProofMetrics,
+    prefetch: PrefetchMetrics,
     aggregation: AggregationMetrics,
 
     malformed_requests: Counter,
@@ -134,6 +137,7 @@ impl Metrics {
             audit_lost: signing.counter(names::AUDIT_LOST),
             audit_expired: signing.counter(names::AUDIT_EXPIRED),
             proofs: ProofMetrics::new(&mut signing),
+            prefetch: PrefetchMetrics::new(&mut signing),
             aggregation: AggregationMetrics::new(&mut signing),
 
             malformed_requests: http.counter(names::MALFORMED_REQUESTS),

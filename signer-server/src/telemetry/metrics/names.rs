@@ -56,6 +56,18 @@ names! {
     PROOF_BACKLOG = "midslot_proof_backlog",
         "Selection proofs that wait to be made in the background";
 
+    PREFETCH_REFRESHES = "midslot_prefetch_refreshes",
+        "Times that beacon nodes were asked for duties, by whether one told everything";
+    PREFETCH_NODE_FAILURES = "midslot_prefetch_node_failures",
+        "Times that a beacon node was of no use, by why";
+    PREFETCH_LAST_REFRESH = "midslot_prefetch_last_refresh_timestamp_seconds",
+        "When a beacon node last told everything, seconds since 1970; 0 before the first time";
+    PREFETCH_VALIDATORS = "midslot_prefetch_validators",
+        "Loaded keys of which the beacon node knows the validator";
+    PREFETCH_DUE = "midslot_prefetch_due_proofs",
+        "Selection proofs of the slots ahead that prefetch looks at, made or not";
+    PREFETCH_ORDERED = "midslot_prefetch_ordered_proofs",
+        "Selection proofs that prefetch has asked for and nobody had before";
     // The aggregation worker.
     AGGREGATION_ACCEPTED = "midslot_aggregation_jobs_accepted", "Aggregation jobs that were taken";
     AGGREGATION_JOBS = "midslot_aggregation_jobs",

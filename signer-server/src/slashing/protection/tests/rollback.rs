@@ -1,7 +1,12 @@
 //! An older copy of the database between two starts, and what makes it safe again.
 
 use super::*;
-use crate::{duty::Network, slashing::SafeFloors};
+use crate::{
+    duty::Network,
+    slashing::{
+        Administration, AdministrationOptions, HighWatermark, LowWatermark, SafeFloors, Selection,
+    },
+};
 
 const FLOORS: SafeFloors = SafeFloors { epoch: Epoch(100), slot: Slot(3_201) };
 
@@ -65,6 +70,44 @@ async fn confirmed_older_copy_is_another_database_from_then_on() {
     std::fs::rename(newest, folders.database()).unwrap();
     let error = folders.open().await.unwrap_err();
     assert!(matches!(error, OpenError::DatabaseReplaced { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn copy_from_before_an_operators_change_is_an_older_copy_too() {
+    let folders = Folders::new();
+    folders.ready().await.close().await.unwrap();
+    let (copy, newest) = (folders.data.path().join("copy"), folders.data.path().join("newest"));
+    for change in ["raise floors", "set the high watermark", "remove it", "switch a key off"] {
+        std::fs::copy(folders.database(), &copy).unwrap();
+        let mut operator = Administration::open(AdministrationOptions {
+            database: DatabaseUrl::Sqlite(folders.database()),
+            postgres: PostgresOptions::default(),
+            marker_directories: vec![folders.keys.path().to_owned()],
+            accept_new_database: false,
+            create: false,
+        })
+        .await
+        .unwrap();
+        let high = HighWatermark { epoch: Epoch(9), slot: Slot(288) };
+        match change {
+            "raise floors" => {
+                let low = LowWatermark { epoch: Epoch(5), slot: Slot(160) };
+                operator.raise_floors(Selection::All, low).await.map(drop)
+            }
+            "set the high watermark" => operator.set_high_watermark(Some(high)).await,
+            "remove it" => operator.set_high_watermark(None).await,
+            _ => operator.set_enabled(&[key(1)], false).await,
+        }
+        .unwrap();
+        operator.close().await.unwrap();
+
+        std::fs::rename(folders.database(), &newest).unwrap();
+        std::fs::rename(&copy, folders.database()).unwrap();
+        let error = folders.open().await.unwrap_err();
+        assert!(matches!(error, OpenError::DatabaseRolledBack { .. }), "{change}: {error}");
+        std::fs::rename(&newest, folders.database()).unwrap();
+        folders.open().await.unwrap().close().await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -1,22 +1,19 @@
 //! The audit table.
 
-use std::{ops::RangeInclusive, sync::Arc};
+use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query};
 
-use signer_client::wire::{Epoch, PublicKey, Slot};
-use sqlx::{
-    PgConnection, Postgres, Row,
-    postgres::{PgArguments, PgRow},
-    query::Query,
-};
-
-use super::{
-    columns::{audit_column_names, audit_columns_from_arrays},
-    rows::{fixed, stored_number, stored_root, to_stored},
-};
+use super::columns::{audit_column_names, audit_columns_from_arrays};
 use crate::{
-    audit::{Client, Entry, Filter, Outcome, stored_bounds},
+    audit::{Entry, Filter, Outcome},
     duty::DutyType,
-    slashing::{StoreError, store::AuditPart},
+    slashing::{
+        StoreError,
+        store::{
+            AuditPart,
+            audit_rows::{bounds, entry},
+            rows::to_stored,
+        },
+    },
 };
 
 /// Rows that one read looks at.
@@ -159,12 +156,8 @@ pub(super) async fn read(
     let (from, rows_in_window): (Option<i64>, i64) =
         sqlx::query_as(WINDOW).bind(before).bind(READ_WINDOW).fetch_one(&mut *connection).await?;
     let Some(from) = from else { return Ok(AuditPart::default()) };
-    let bounds = |range: &Option<RangeInclusive<u64>>| {
-        let bounds = range.as_ref().map(stored_bounds);
-        bounds.map(|(first, last)| (to_stored(first), to_stored(last))).unzip()
-    };
-    let (first_slot, last_slot): (Option<i64>, Option<i64>) = bounds(&filter.slots);
-    let (first_epoch, last_epoch): (Option<i64>, Option<i64>) = bounds(&filter.epochs);
+    let (first_slot, last_slot) = bounds(filter.slots.as_ref());
+    let (first_epoch, last_epoch) = bounds(filter.epochs.as_ref());
     let rows = sqlx::query(READ)
         .bind(before)
         .bind(from)
@@ -190,38 +183,4 @@ pub(super) async fn read(
         _ => (rows_in_window == READ_WINDOW).then_some(from),
     };
     Ok(AuditPart { entries, next_before_id })
-}
-
-fn entry(row: &PgRow) -> Result<Entry, StoreError> {
-    let shared = |column| -> Result<Option<Arc<str>>, StoreError> {
-        let text: Option<&str> = row.try_get(column)?;
-        Ok(text.map(Arc::from))
-    };
-    let address: Option<&str> = row.try_get("client_address")?;
-    let key: Option<&[u8]> = row.try_get("public_key")?;
-    let duty_type: Option<&str> = row.try_get("duty_type")?;
-    let outcome: &str = row.try_get("outcome")?;
-    Ok(Entry {
-        id: row.try_get("id")?,
-        received_at_us: row.try_get("received_at")?,
-        instance: Arc::from(row.try_get::<&str, _>("instance")?),
-        client: Client {
-            address: address.and_then(|address| address.parse().ok()),
-            name: shared("client_name")?,
-            fingerprint: shared("client_fingerprint")?,
-        },
-        key: key.map(|key| fixed(key, "public_key").map(PublicKey)).transpose()?,
-        identifier: row.try_get("identifier")?,
-        duty_type: duty_type
-            .and_then(|name| DutyType::ALL.iter().copied().find(|kind| kind.name() == name)),
-        slot: stored_number(row, "slot")?.map(Slot),
-        epoch: stored_number(row, "epoch")?.map(Epoch),
-        signing_root: stored_root(row, "signing_root")?,
-        outcome: Outcome::from_name(outcome)
-            .ok_or(StoreError::ImpossibleValue { column: "outcome" })?,
-        reason: row.try_get("reason")?,
-        queue_us: stored_number(row, "queue_us")?,
-        database_us: stored_number(row, "database_us")?,
-        bls_us: stored_number(row, "bls_us")?,
-    })
 }

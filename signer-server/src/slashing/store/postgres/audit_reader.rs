@@ -25,7 +25,7 @@ impl PostgresAuditReader {
         let database = PathBuf::from(url.to_string());
         let server = Server::new(url, PostgresOptions::default().connect_timeout);
         let mut connection = server
-            .connect()
+            .connect_patiently()
             .await
             .map_err(|source| OpenError::Store { database: database.clone(), source })?;
         if !schema::examine(&mut connection, &database).await?.is_ours {

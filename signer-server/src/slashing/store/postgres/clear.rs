@@ -1,6 +1,6 @@
 //! One batch: ask the database, mend what can be mended, name the reasons of refusals.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use signer_client::wire::PublicKey;
 use tokio::time::Instant;
@@ -241,9 +241,9 @@ impl PostgresStore {
         items: &[Item<'_, K::Subject>],
         pin: bool,
     ) -> Result<Vec<Answer<K::Subject>>, StoreError> {
-        let cluster = self.shared.identity.cluster;
-        let asked = in_time(K::ask(self.connection()?, items, pin, cluster)).await;
-        let answers = asked.map_err(|error| self.shared.heed(error))?;
+        let shared = Arc::clone(&self.shared);
+        let asked = in_time(K::ask(self.connection()?, items, pin, &shared.identity)).await;
+        let answers = asked.map_err(|error| shared.heed(error))?;
         if let Some(answer) = answers.iter().find(|answer| answer.verdict == NEW) {
             self.shared.note_durable(answer.xid);
         }

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use signer_client::wire::{Epoch, Slot};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
-use super::rows::{stored_number, stored_root, to_stored};
 use crate::slashing::{
     StoreError,
     refusal::{RecordedAttestation, RecordedBlock},
+    store::rows::{recorded_attestation, recorded_block, to_stored},
 };
 
 /// The rows of some keys, by the keys' ids.
@@ -41,23 +41,6 @@ const ALL_ATTESTATIONS: &str = "SELECT validator_id, source_epoch, target_epoch,
 const ALL_BLOCKS: &str = "SELECT validator_id, slot, signing_root FROM signed_block \
      WHERE validator_id = ANY ($1) ORDER BY validator_id, slot";
 
-fn number(row: &PgRow, column: &'static str) -> Result<u64, StoreError> {
-    stored_number(row, column)?.ok_or(StoreError::ImpossibleValue { column })
-}
-
-fn attestation(row: &PgRow) -> Result<RecordedAttestation, StoreError> {
-    Ok(RecordedAttestation {
-        source: Epoch(number(row, "source_epoch")?),
-        target: Epoch(number(row, "target_epoch")?),
-        signing_root: stored_root(row, "signing_root")?,
-    })
-}
-
-fn block(row: &PgRow) -> Result<RecordedBlock, StoreError> {
-    let (slot, signing_root) = (Slot(number(row, "slot")?), stored_root(row, "signing_root")?);
-    Ok(RecordedBlock { slot, signing_root })
-}
-
 fn by_key<Record>(
     rows: &[PgRow],
     record: impl Fn(&PgRow) -> Result<Record, StoreError>,
@@ -84,7 +67,7 @@ pub(super) async fn attestations(
         .bind(to_stored(highest.0))
         .fetch_all(connection)
         .await?;
-    by_key(&rows, attestation)
+    by_key(&rows, recorded_attestation)
 }
 
 /// The blocks in these spans.
@@ -101,7 +84,7 @@ pub(super) async fn blocks(
         .bind(spans.iter().map(|span| to_stored(span.last.0)).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
-    by_key(&rows, block)
+    by_key(&rows, recorded_block)
 }
 
 /// All attestations of these keys.
@@ -109,7 +92,10 @@ pub(super) async fn all_attestations(
     connection: &mut PgConnection,
     ids: &[i32],
 ) -> Result<ByKey<RecordedAttestation>, StoreError> {
-    by_key(&sqlx::query(ALL_ATTESTATIONS).bind(ids).fetch_all(connection).await?, attestation)
+    by_key(
+        &sqlx::query(ALL_ATTESTATIONS).bind(ids).fetch_all(connection).await?,
+        recorded_attestation,
+    )
 }
 
 /// All blocks of these keys.
@@ -117,5 +103,5 @@ pub(super) async fn all_blocks(
     connection: &mut PgConnection,
     ids: &[i32],
 ) -> Result<ByKey<RecordedBlock>, StoreError> {
-    by_key(&sqlx::query(ALL_BLOCKS).bind(ids).fetch_all(connection).await?, block)
+    by_key(&sqlx::query(ALL_BLOCKS).bind(ids).fetch_all(connection).await?, recorded_block)
 }

@@ -11,13 +11,11 @@ use std::cmp::Ordering;
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::rows::stored_number;
 use crate::slashing::{
     StoreError,
     marker::{History, Identity, Marker, Memory, Server},
-    store::{HighWatermark, RolledBack},
+    store::{HighWatermark, RolledBack, rows::high_watermark},
 };
-use signer_client::wire::{Epoch, Slot};
 
 /// A durable write, and what the server says about itself and our tables beside it.
 const PROBE: &str = "UPDATE sp_meta SET one = one \
@@ -110,6 +108,39 @@ impl Probe {
     }
 }
 
+/// What a batch asks beside its answers, in the same statement: identity and number that are not
+/// those of the parameters with these numbers.
+macro_rules! other_identity {
+    ($cluster:literal, $table:literal) => {
+        concat!(
+            "NULLIF((SELECT cluster FROM sp_meta), $",
+            $cluster,
+            "::uuid)::text AS other_cluster, NULLIF((SELECT tableoid::bigint FROM sp_meta), $",
+            $table,
+            "::bigint) AS other_table"
+        )
+    };
+}
+pub(super) use other_identity;
+
+/// The parameters of [`other_identity`].
+pub(super) fn parameters(expected: &Identity) -> (String, Option<i64>) {
+    (expected.cluster.to_string(), parts(expected).1)
+}
+
+/// Reads the columns of [`other_identity`]. Only another connection's probe asks for the history.
+pub(super) fn check_beside_answer(row: &PgRow, expected: &Identity) -> Result<(), StoreError> {
+    if let Some(found) = row.try_get::<Option<&str>, _>("other_cluster")? {
+        let impossible = StoreError::ImpossibleValue { column: "cluster" };
+        let found = found.parse().map_err(|_| impossible)?;
+        return Err(RolledBack::AnotherDatabase { expected: expected.cluster, found }.into());
+    }
+    match (parts(expected).1, row.try_get("other_table")?) {
+        (Some(expected), Some(found)) => Err(RolledBack::AnotherTable { expected, found }.into()),
+        _ => Ok(()),
+    }
+}
+
 fn parts(identity: &Identity) -> (Option<&History>, Option<i64>) {
     let server = identity.server.as_ref();
     (server.and_then(|server| server.history.as_ref()), server.map(|server| server.table))
@@ -142,12 +173,6 @@ fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
 pub(super) fn cluster(row: &PgRow) -> Result<Uuid, StoreError> {
     let text: &str = row.try_get("cluster")?;
     text.parse().map_err(|_| StoreError::ImpossibleValue { column: "cluster" })
-}
-
-pub(super) fn high_watermark(row: &PgRow) -> Result<Option<HighWatermark>, StoreError> {
-    let epoch = stored_number(row, "high_epoch")?;
-    let slot = stored_number(row, "high_slot")?;
-    Ok(epoch.zip(slot).map(|(epoch, slot)| HighWatermark { epoch: Epoch(epoch), slot: Slot(slot) }))
 }
 
 #[cfg(test)]

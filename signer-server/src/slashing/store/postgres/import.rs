@@ -6,15 +6,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use signer_client::wire::{Epoch, PublicKey, Root, Slot};
-use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
+use signer_client::wire::{PublicKey, Root};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::{
     PostgresStore, Shared,
     copy::Rows,
     history::{self, Span},
     partitions, register,
-    rows::{root_column, stored_root, to_stored},
     session::{self, LONG_WORK},
     states::{self, KeyState},
 };
@@ -22,14 +21,15 @@ use crate::slashing::{
     StoreError,
     interchange::{
         KeyOutcome,
-        merge::{AttestationImport, AttestationMerge, BlockImport, BlockMerge, KeyImport},
+        merge::{AttestationImport, BlockImport, KeyImport},
     },
-    refusal::{RecordedAttestation, RecordedBlock},
-    store::records::{ImportTransaction, RecordsError},
+    refusal::RecordedAttestation,
+    store::{
+        changes::{Changes, IMPORTED},
+        records::{ImportTransaction, RecordsError},
+        rows::{root_column, stored_root, to_stored},
+    },
 };
-
-/// `origin` of imported rows.
-const IMPORTED: i16 = 1;
 
 /// Tables that one import may need, each for about a day of mainnet. A transaction holds locks on
 /// all that it writes to, and the server has room for a limited number.
@@ -111,68 +111,31 @@ async fn pin_chain(connection: &mut PgConnection, claimed: Root) -> Result<(), R
     Err(StoreError::ImpossibleValue { column: "genesis_validators_root" }.into())
 }
 
-/// A row with the id of its key.
-type Owned<Row> = (i32, Row);
-
-/// Everything that a chunk of keys changes.
-#[derive(Debug, Default)]
-struct Changes {
-    attestations: Vec<Owned<RecordedAttestation>>,
-    blocks: Vec<Owned<RecordedBlock>>,
-    forget_attestations: Vec<Owned<Epoch>>,
-    forget_blocks: Vec<Owned<Slot>>,
-    states: Vec<KeyState>,
-}
-
-impl Changes {
-    /// Returns the state of the key after the changes.
-    fn note(
-        &mut self,
-        before: KeyState,
-        attestations: Option<AttestationMerge>,
-        blocks: Option<BlockMerge>,
-    ) -> KeyState {
-        let (id, mut after) = (before.id, before);
-        if let Some(merge) = attestations {
-            after.attestation = merge.state;
-            self.attestations.extend(merge.add.into_iter().map(|row| (id, row)));
-            self.forget_attestations.extend(merge.forget.into_iter().map(|target| (id, target)));
-        }
-        if let Some(merge) = blocks {
-            after.block = merge.state;
-            self.blocks.extend(merge.add.into_iter().map(|row| (id, row)));
-            self.forget_blocks.extend(merge.forget.into_iter().map(|slot| (id, slot)));
-        }
-        self.states.push(after);
-        after
+async fn write(connection: &mut PgConnection, changes: &Changes<i32>) -> Result<(), StoreError> {
+    let mut rows = Rows::new(5);
+    for (id, row) in &changes.attestations {
+        rows.row()
+            .integer(*id)
+            .bigint(to_stored(row.target.0))
+            .bigint(to_stored(row.source.0))
+            .root(row.signing_root.as_ref().and_then(root_column))
+            .smallint(IMPORTED);
     }
-
-    async fn write(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
-        let mut rows = Rows::new(5);
-        for (id, row) in &self.attestations {
-            rows.row()
-                .integer(*id)
-                .bigint(to_stored(row.target.0))
-                .bigint(to_stored(row.source.0))
-                .root(row.signing_root.as_ref().and_then(root_column))
-                .smallint(IMPORTED);
-        }
-        rows.send(connection, COPY_ATTESTATIONS).await?;
-        let mut rows = Rows::new(4);
-        for (id, row) in &self.blocks {
-            rows.row()
-                .integer(*id)
-                .bigint(to_stored(row.slot.0))
-                .root(row.signing_root.as_ref().and_then(root_column))
-                .smallint(IMPORTED);
-        }
-        rows.send(connection, COPY_BLOCKS).await?;
-        let targets = self.forget_attestations.iter().map(|(id, target)| (*id, target.0));
-        forget(connection, FORGET_ATTESTATIONS, targets).await?;
-        let slots = self.forget_blocks.iter().map(|(id, slot)| (*id, slot.0));
-        forget(connection, FORGET_BLOCKS, slots).await?;
-        states::write(connection, &self.states).await
+    rows.send(connection, COPY_ATTESTATIONS).await?;
+    let mut rows = Rows::new(4);
+    for (id, row) in &changes.blocks {
+        rows.row()
+            .integer(*id)
+            .bigint(to_stored(row.slot.0))
+            .root(row.signing_root.as_ref().and_then(root_column))
+            .smallint(IMPORTED);
     }
+    rows.send(connection, COPY_BLOCKS).await?;
+    let targets = changes.forget_attestations.iter().map(|(id, target)| (*id, target.0));
+    forget(connection, FORGET_ATTESTATIONS, targets).await?;
+    let slots = changes.forget_blocks.iter().map(|(id, slot)| (*id, slot.0));
+    forget(connection, FORGET_BLOCKS, slots).await?;
+    states::write(connection, &changes.states).await
 }
 
 async fn forget(
@@ -196,7 +159,7 @@ impl PostgresImport<'_> {
     /// Makes the tables for these records where they are missing.
     async fn make_partitions(
         &mut self,
-        rows: &[Owned<RecordedAttestation>],
+        rows: &[(i32, RecordedAttestation)],
     ) -> Result<(), StoreError> {
         let needed = rows.iter().map(|(_, row)| partitions::attestation_partition(row.target));
         let missing: BTreeSet<i64> =
@@ -209,9 +172,8 @@ impl PostgresImport<'_> {
         }
         let mut helper = match self.helper.take() {
             Some(helper) => helper,
-            None => self.shared.server.connect().await?,
+            None => self.shared.server.connect_patiently().await?,
         };
-        session::be_patient(&mut helper).await?;
         for number in &missing {
             partitions::make(&mut helper, &[*number], &[]).await?;
         }
@@ -264,18 +226,15 @@ impl ImportTransaction for PostgresImport<'_> {
             outcomes.push(outcome);
         }
         self.make_partitions(&changes.attestations).await?;
-        changes.write(&mut self.transaction).await?;
+        write(&mut self.transaction, &changes).await?;
         Ok(outcomes)
     }
 
-    async fn commit(mut self) -> Result<(), StoreError> {
-        let row = sqlx::query("SELECT txid_current() AS xid");
-        let xid: i64 = row.fetch_one(&mut *self.transaction).await?.try_get("xid")?;
-        self.transaction.commit().await?;
-        self.shared.note_durable(xid);
+    async fn commit(self) -> Result<(), StoreError> {
+        self.shared.commit(self.transaction).await?;
         let highest = &self.shared.highest_target;
         highest.fetch_max(self.highest_target, std::sync::atomic::Ordering::Relaxed);
-        if let Some(helper) = self.helper.take() {
+        if let Some(helper) = self.helper {
             session::close(helper).await;
         }
         Ok(())

@@ -28,7 +28,6 @@ mod partitions;
 mod prune;
 mod records;
 mod register;
-mod rows;
 mod safe_start;
 mod schema;
 mod session;
@@ -47,7 +46,7 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 use signer_client::wire::{Epoch, PublicKey, Slot};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::time::Instant;
 
 use self::{
@@ -163,16 +162,29 @@ impl Shared {
         self.durable_xid.fetch_max(xid, Ordering::Relaxed);
     }
 
+    /// Commits an operator's change; a server that does not know of it later has gone back.
+    async fn commit(&self, mut change: Transaction<'_, Postgres>) -> Result<(), StoreError> {
+        let xid = sqlx::query_scalar("SELECT txid_current()").fetch_one(&mut *change).await?;
+        change.commit().await?;
+        self.note_durable(xid);
+        Ok(())
+    }
+
     /// Takes a probe on this connection, which fails for good when the server went back.
     async fn probe(&self, connection: &mut PgConnection) -> Result<Probe, StoreError> {
+        in_time(self.probe_patiently(connection)).await
+    }
+
+    /// The same, limited by the connection's settings alone.
+    async fn probe_patiently(&self, connection: &mut PgConnection) -> Result<Probe, StoreError> {
         self.check_not_halted()?;
         // Before the probe: meanwhile other connections move it on.
         let durable_xid = self.durable_xid.load(Ordering::Relaxed);
-        let probe = in_time(Probe::take(connection)).await.map_err(|error| self.heed(error))?;
+        let probe = Probe::take(connection).await.map_err(|error| self.heed(error))?;
         probe.check(&self.identity, durable_xid).map_err(|why| self.halt(why))?;
         let newest = *self.newest.lock();
         if let Some(newest) = newest
-            && !in_time(newest.is_on(connection)).await?
+            && !newest.is_on(connection).await?
         {
             return Err(self.halt(RolledBack::RecordsLost { key: newest.key }));
         }

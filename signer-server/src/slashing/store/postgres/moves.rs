@@ -1,14 +1,19 @@
 //! Moves on PostgreSQL, beside signers that may be live: whoever clears a duty holds the lock of its
 //! key's state, so a change here comes wholly before or wholly after it.
 
+use std::sync::Arc;
+
 use signer_client::wire::PublicKey;
 use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::{PostgresStore, identity, rows::fixed};
+use super::{PostgresStore, identity};
 use crate::slashing::{
     StoreError,
-    store::moves::{Departure, Moves},
+    store::{
+        moves::{Departure, Moves},
+        rows::public_key,
+    },
 };
 
 /// Made by the first departure.
@@ -22,8 +27,10 @@ const TABLES: [&str; 2] = [
 const SETTINGS: &str = "SELECT set_config('synchronous_commit', 'on', true), \
      set_config('statement_timeout', '120s', true), set_config('lock_timeout', '30s', true)";
 
-/// Locks in the order in which clearing takes them: attestations before blocks, ids ascending.
-const LOCK_ALL: [&str; 2] = [
+/// Locks in the order of everybody else: the database as a whole, which holds up those who register
+/// keys, then the states of attestations, then those of blocks, ids ascending.
+const LOCK_ALL: [&str; 3] = [
+    "SELECT FROM sp_meta FOR UPDATE",
     "SELECT FROM att_state ORDER BY validator_id FOR NO KEY UPDATE",
     "SELECT FROM blk_state ORDER BY validator_id FOR NO KEY UPDATE",
 ];
@@ -47,8 +54,8 @@ impl PostgresStore {
         Ok(transaction)
     }
 
-    async fn has_departures(&mut self) -> Result<bool, StoreError> {
-        Ok(sqlx::query_scalar("SELECT to_regclass('midslot_move') IS NOT NULL")
+    async fn has_departed(&mut self) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar("SELECT has_departed FROM sp_meta")
             .fetch_one(self.connection()?)
             .await?)
     }
@@ -60,15 +67,16 @@ impl Moves for PostgresStore {
     }
 
     async fn switch_off(&mut self, keys: &[PublicKey]) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
         let mut transaction = self.begin_move().await?;
         let bytes: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
         sqlx::query("SELECT FROM sp_register($1)").bind(bytes).execute(&mut *transaction).await?;
         switch(&mut transaction, keys, false).await?;
-        Ok(transaction.commit().await?)
+        shared.commit(transaction).await
     }
 
     async fn departure(&mut self) -> Result<Option<Departure>, StoreError> {
-        if !self.has_departures().await? {
+        if !self.has_departed().await? {
             return Ok(None);
         }
         let row = sqlx::query("SELECT target::text AS cluster, complete FROM midslot_move")
@@ -81,15 +89,15 @@ impl Moves for PostgresStore {
         )
         .fetch_all(self.connection()?)
         .await?;
-        let keys = keys.iter().map(|row| Ok(PublicKey(fixed(row.try_get("pubkey")?, "pubkey")?)));
         Ok(Some(Departure {
             target: identity::cluster(&row)?,
             is_complete: row.try_get("complete")?,
-            enabled: keys.collect::<Result<_, StoreError>>()?,
+            enabled: keys.iter().map(public_key).collect::<Result<_, _>>()?,
         }))
     }
 
     async fn depart(&mut self, target: Uuid) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
         let mut transaction = self.begin_move().await?;
         for statement in TABLES.into_iter().chain(LOCK_ALL) {
             sqlx::query(statement).execute(&mut *transaction).await?;
@@ -100,6 +108,8 @@ impl Moves for PostgresStore {
             .execute(&mut *transaction)
             .await?;
         for statement in [
+            // From now on keys are registered switched off.
+            "UPDATE sp_meta SET has_departed = true",
             "DELETE FROM midslot_move_key",
             "INSERT INTO midslot_move_key SELECT a.validator_id FROM att_state a \
              JOIN blk_state b ON b.validator_id = a.validator_id WHERE a.enabled AND b.enabled",
@@ -108,25 +118,31 @@ impl Moves for PostgresStore {
         ] {
             sqlx::query(statement).execute(&mut *transaction).await?;
         }
-        Ok(transaction.commit().await?)
+        shared.commit(transaction).await
     }
 
     async fn complete_departure(&mut self) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
         let mut transaction = self.begin_move().await?;
         sqlx::query("UPDATE midslot_move SET complete = true").execute(&mut *transaction).await?;
-        Ok(transaction.commit().await?)
+        shared.commit(transaction).await
     }
 
     async fn arrive(&mut self, enabled: &[PublicKey]) -> Result<(), StoreError> {
-        let was_elsewhere = self.has_departures().await?;
+        let was_elsewhere = self.has_departed().await?;
+        let shared = Arc::clone(&self.shared);
         let mut transaction = self.begin_move().await?;
-        switch(&mut transaction, enabled, true).await?;
         if was_elsewhere {
-            for statement in ["DELETE FROM midslot_move", "DELETE FROM midslot_move_key"] {
+            for statement in [
+                "UPDATE sp_meta SET has_departed = false",
+                "DELETE FROM midslot_move",
+                "DELETE FROM midslot_move_key",
+            ] {
                 sqlx::query(statement).execute(&mut *transaction).await?;
             }
         }
-        Ok(transaction.commit().await?)
+        switch(&mut transaction, enabled, true).await?;
+        shared.commit(transaction).await
     }
 }
 

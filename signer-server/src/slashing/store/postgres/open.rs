@@ -17,10 +17,8 @@ use sqlx::PgConnection;
 use super::{
     PostgresOptions, PostgresStore, Shared,
     identity::Probe,
-    partitions,
-    rows::stored_root,
-    safe_start, schema,
-    session::{self, Server, in_patience, in_time},
+    partitions, safe_start, schema,
+    session::{self, Server, in_patience},
 };
 use crate::{
     clock,
@@ -29,6 +27,7 @@ use crate::{
         marker::{Identity, Marker, Places},
         store::{
             RolledBack,
+            rows::stored_root,
             start::{confirm, known_markers, refuse_replaced, tell_of_safe_start},
         },
     },
@@ -107,12 +106,13 @@ impl PostgresStore {
         let failed = |source: StoreError| OpenError::Store { database: database.clone(), source };
         let markers = known_markers(request.places, request.is_confirmed())?;
         let server = Server::new(request.url, request.options.connect_timeout);
-        let mut connection = server.connect().await.map_err(failed)?;
+        let mut connection = server.connect_patiently().await.map_err(failed)?;
 
         let instance = take_turn(&mut connection, request, &database, &markers).await?;
         let highest_target = make_partitions(&mut connection).await.map_err(failed)?;
         session::warn_of_lagging_standbys(&mut connection).await;
-        let probe = in_time(Probe::take(&mut connection)).await.map_err(failed)?;
+        let probe = in_patience(Probe::take(&mut connection)).await.map_err(failed)?;
+        session::be_quick(&mut connection).await.map_err(failed)?;
         if !probe.tells_history() {
             tracing::warn!(
                 "this database engine does not tell whether it was restored or failed over: only \
@@ -140,8 +140,9 @@ impl PostgresStore {
 
 /// One more connection to the same database.
 async fn another(shared: &Arc<Shared>) -> Result<PostgresStore, StoreError> {
-    let mut connection = shared.server.connect().await?;
-    let probe = shared.probe(&mut connection).await?;
+    let mut connection = shared.server.connect_patiently().await?;
+    let probe = shared.probe_patiently(&mut connection).await?;
+    session::be_quick(&mut connection).await?;
     Ok(PostgresStore::new(Arc::clone(shared), Some(connection), probe.high_watermark, false))
 }
 
@@ -168,7 +169,7 @@ async fn take_turn(
     }
     schema::prepare(connection, database, found, request.options.migrate).await?;
 
-    let probe = in_time(Probe::take(connection)).await.map_err(failed)?;
+    let probe = in_patience(Probe::take(connection)).await.map_err(failed)?;
     refuse_replaced(markers, probe.identity.cluster, database)?;
     if let Some((marker, why)) = contradiction(&probe, markers) {
         let (marker, database) = (marker.path.clone(), database.to_owned());
@@ -217,7 +218,7 @@ async fn take_as_it_is(
         Some(RolledBack::TransactionsLost { .. } | RolledBack::HaltedBefore { .. })
     ) {
         // Another timeline, server or table tells the two apart already.
-        in_time(safe_start::renew_identity(connection)).await?;
+        in_patience(safe_start::renew_identity(connection)).await?;
     }
     Ok(())
 }

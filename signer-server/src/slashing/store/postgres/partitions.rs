@@ -8,8 +8,7 @@ use std::time::Duration;
 use signer_client::wire::Epoch;
 use sqlx::PgConnection;
 
-use super::rows::to_stored;
-use crate::slashing::StoreError;
+use crate::slashing::store::{StoreError, rows::to_stored};
 
 /// Epochs of one table; the schema's function has the same number.
 pub(super) const EPOCHS: u64 = 225;

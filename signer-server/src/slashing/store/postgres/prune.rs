@@ -20,12 +20,12 @@ use sqlx::PgConnection;
 
 use super::{
     PostgresStore, partitions,
-    rows::to_stored,
     session::{self, in_patience},
 };
 use crate::slashing::store::{
     PruningPolicy, StoreError,
     pruning::{Pruning, PruningStep},
+    rows::to_stored,
 };
 
 /// Keys of one step.

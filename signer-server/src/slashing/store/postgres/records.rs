@@ -1,17 +1,12 @@
 //! The operator's half of the store: each change is one transaction, which signers of any process
 //! obey as soon as it is committed.
 
+use std::sync::Arc;
+
 use signer_client::wire::{Epoch, PublicKey, Root, Slot};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use super::{
-    PostgresStore,
-    identity::high_watermark,
-    register,
-    rows::{stored_number, stored_root, to_stored},
-    session::LONG_WORK,
-    states,
-};
+use super::{PostgresStore, register, session::LONG_WORK, states};
 use crate::slashing::{
     StoreError,
     store::{
@@ -20,6 +15,7 @@ use crate::slashing::{
             ImportTransaction, LowWatermark, Records, RecordsError, Selection, Snapshot,
             WatermarkPlace, named_keys,
         },
+        rows::{high_watermark, public_key, stored_number, stored_root, to_stored},
     },
 };
 
@@ -93,6 +89,7 @@ impl Records for PostgresStore {
         keys: Selection<'_>,
         low: LowWatermark,
     ) -> Result<usize, RecordsError> {
+        let shared = Arc::clone(&self.shared);
         let mut transaction = self.begin_change().await?;
         let is_above = |high: &HighWatermark| low.epoch > high.epoch || low.slot > high.slot;
         let row = sqlx::query(HIGH_WATERMARK).fetch_one(&mut *transaction).await;
@@ -109,7 +106,7 @@ impl Records for PostgresStore {
             let raise = sqlx::query(statement).bind(&ids).bind(to_stored(floor));
             raise.execute(&mut *transaction).await.map_err(StoreError::from)?;
         }
-        transaction.commit().await.map_err(StoreError::from)?;
+        shared.commit(transaction).await?;
         Ok(ids.len())
     }
 
@@ -117,6 +114,7 @@ impl Records for PostgresStore {
         &mut self,
         high: Option<HighWatermark>,
     ) -> Result<(), RecordsError> {
+        let shared = Arc::clone(&self.shared);
         let mut transaction = self.begin_change().await?;
         if let Some(high) = high {
             let row = sqlx::query(FLOOR_IN_THE_WAY)
@@ -130,7 +128,7 @@ impl Records for PostgresStore {
                 let slot = stored_number(&row, "slot")?.map_or(high.slot, Slot);
                 let epoch = epoch.filter(|epoch| *epoch >= high.epoch).map(WatermarkPlace::Epoch);
                 let at = epoch.unwrap_or(WatermarkPlace::Slot(slot));
-                let key = register::public_key(&row)?;
+                let key = public_key(&row)?;
                 return Err(RecordsError::HighNotAboveLow { high, key, at });
             }
         }
@@ -140,12 +138,13 @@ impl Records for PostgresStore {
             .execute(&mut *transaction)
             .await
             .map_err(StoreError::from)?;
-        transaction.commit().await.map_err(StoreError::from)?;
+        shared.commit(transaction).await?;
         self.high_watermark = high;
         Ok(())
     }
 
     async fn set_enabled(&mut self, keys: &[PublicKey], enabled: bool) -> Result<(), RecordsError> {
+        let shared = Arc::clone(&self.shared);
         let mut transaction = self.begin_change().await?;
         let keys = select(&mut transaction, Selection::Keys(keys)).await?;
         // Who holds the locks has signed; who waits for them will see the change.
@@ -158,6 +157,6 @@ impl Records for PostgresStore {
             let update = sqlx::query(statement).bind(enabled).bind(&ids);
             update.execute(&mut *transaction).await.map_err(StoreError::from)?;
         }
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
+        Ok(shared.commit(transaction).await?)
     }
 }

@@ -3,8 +3,7 @@
 use signer_client::wire::PublicKey;
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
-use super::rows::fixed;
-use crate::slashing::StoreError;
+use crate::slashing::{StoreError, store::rows::public_key};
 
 /// Makes state for keys that have none and returns the ids of all.
 pub(super) async fn register(
@@ -42,8 +41,4 @@ async fn ids(
 
 fn key_and_id(row: &PgRow) -> Result<(PublicKey, i32), StoreError> {
     Ok((public_key(row)?, row.try_get("id")?))
-}
-
-pub(super) fn public_key(row: &PgRow) -> Result<PublicKey, StoreError> {
-    Ok(PublicKey(fixed(row.try_get("pubkey")?, "pubkey")?))
 }

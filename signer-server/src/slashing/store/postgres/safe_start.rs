@@ -9,8 +9,7 @@
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use super::rows::to_stored;
-use crate::slashing::{SafeFloors, StoreError};
+use crate::slashing::{SafeFloors, StoreError, store::rows::to_stored};
 
 /// For so long after a safe start gave the database its identity, another safe start keeps it:
 /// signers that are started together do not halt each other.

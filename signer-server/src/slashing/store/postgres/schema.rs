@@ -10,7 +10,6 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::session;
 use crate::{
     choice::choices,
     slashing::{OpenError, StoreError},
@@ -27,7 +26,7 @@ choices! {
 }
 
 /// The schema, one file per version; a published file never changes.
-const SCHEMA: [(i64, &str, &str); 3] = [
+const SCHEMA: [(i64, &str, &str); 4] = [
     (
         1,
         "slashing protection and audit",
@@ -39,6 +38,7 @@ const SCHEMA: [(i64, &str, &str); 3] = [
         include_str!("../../../../../migrations/postgres/0002_dropping_partitions.sql"),
     ),
     (3, "safe start", include_str!("../../../../../migrations/postgres/0003_safe_start.sql")),
+    (4, "departed", include_str!("../../../../../migrations/postgres/0004_departed.sql")),
 ];
 
 const LOCK: &str =
@@ -113,15 +113,14 @@ pub(super) async fn examine(
 
 /// Takes the turn of this signer; [`unlock`] or the end of the connection ends it.
 pub(super) async fn lock(connection: &mut PgConnection) -> Result<(), StoreError> {
-    session::be_patient(connection).await?;
     sqlx::query(LOCK).execute(connection).await?;
     Ok(())
 }
 
-/// Lets the next signer in.
+/// Lets the next signer have its turn.
 pub(super) async fn unlock(connection: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query(UNLOCK).execute(&mut *connection).await?;
-    session::be_quick(connection).await
+    sqlx::query(UNLOCK).execute(connection).await?;
+    Ok(())
 }
 
 /// Brings the schema to this version, or refuses one that is older, and gives a new database its

@@ -11,8 +11,12 @@ use crate::slashing::{PostgresUrl, StoreError};
 /// that is silent gets this far.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the schema may take, another signer's work on it included.
-const SCHEMA_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long an answer may take at a start and for an operator: a server under load is slow, and other
+/// signers take their turn.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// How long a connection may take then, at least.
+const PATIENT_CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a polite end may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -30,7 +34,8 @@ const SETTINGS: &str = "SELECT set_config('lock_timeout', '2s', false), \
      set_config('tcp_keepalives_count', '3', false), \
      set_config('client_min_messages', 'warning', false)";
 
-const SCHEMA_SETTINGS: &str = "SELECT set_config('lock_timeout', '120s', false), \
+/// In place of the first two of [`SETTINGS`].
+const PATIENT_SETTINGS: &str = "SELECT set_config('lock_timeout', '120s', false), \
      set_config('statement_timeout', '120s', false)";
 
 /// For a transaction of an operator's, who waits longer than a signature may. They take no snapshot.
@@ -64,10 +69,23 @@ impl Server {
 
     /// Connects to a server that can record and will keep what it records.
     pub(super) async fn connect(&self) -> Result<PgConnection, StoreError> {
-        let connecting = timeout(self.connect_timeout, self.options.connect()).await;
-        let mut connection = connecting.map_err(|_| StoreError::NoAnswer)??;
+        let mut connection = self.reach(self.connect_timeout).await?;
         in_time(self.prepare(&mut connection)).await?;
         Ok(connection)
+    }
+
+    /// The same where nobody waits for a signature. The connection is as after [`be_patient`].
+    pub(super) async fn connect_patiently(&self) -> Result<PgConnection, StoreError> {
+        let limit = self.connect_timeout.max(PATIENT_CONNECT_TIMEOUT);
+        let mut connection = self.reach(limit).await?;
+        in_patience(self.prepare(&mut connection)).await?;
+        in_patience(be_patient(&mut connection)).await?;
+        Ok(connection)
+    }
+
+    async fn reach(&self, limit: Duration) -> Result<PgConnection, StoreError> {
+        let connecting = timeout(limit, self.options.connect()).await;
+        Ok(connecting.map_err(|_| StoreError::NoAnswer)??)
     }
 
     async fn prepare(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
@@ -100,9 +118,9 @@ impl Server {
     }
 }
 
-/// Lets the statements of this connection take as long as work on the schema may.
-pub(super) async fn be_patient(connection: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query(SCHEMA_SETTINGS).execute(connection).await?;
+/// Lets the statements of this connection take longer than a signature may wait.
+async fn be_patient(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query(PATIENT_SETTINGS).execute(connection).await?;
     Ok(())
 }
 
@@ -139,11 +157,11 @@ pub(super) async fn in_time<T>(
     timeout(ANSWER_TIMEOUT, answer).await.map_err(|_| StoreError::NoAnswer)?
 }
 
-/// The same for work on the schema.
+/// The same where nobody waits for a signature.
 pub(super) async fn in_patience<T>(
     answer: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    timeout(SCHEMA_TIMEOUT, answer).await.map_err(|_| StoreError::NoAnswer)?
+    timeout(PATIENCE, answer).await.map_err(|_| StoreError::NoAnswer)?
 }
 
 /// Says goodbye; a server that does not answer finds out by itself.

@@ -5,13 +5,15 @@ use sqlx::{Connection, Postgres, Transaction};
 
 use super::{
     PostgresStore, history,
-    rows::stored_root,
     session::LONG_WORK,
     states::{self, KeyState},
 };
 use crate::slashing::{
     StoreError,
-    store::records::{KeyRecords, Snapshot},
+    store::{
+        records::{KeyRecords, Snapshot},
+        rows::stored_root,
+    },
 };
 
 /// A dropped partition is gone for every transaction, also for one whose snapshot has its rows and

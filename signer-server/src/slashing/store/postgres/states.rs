@@ -5,22 +5,17 @@ use std::collections::HashMap;
 use signer_client::wire::{PublicKey, Slot};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
-use super::{
-    kind::vote_epochs,
-    rows::{stored_number, to_stored},
-};
 use crate::slashing::{
     StoreError,
     rules::{AttestationState, BlockState, VoteEpochs},
+    store::{
+        changes,
+        rows::{public_key, stored_number, to_stored_or_none, vote_epochs},
+    },
 };
 
 /// What is kept of one key beside its history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct KeyState {
-    pub(super) id: i32,
-    pub(super) attestation: AttestationState,
-    pub(super) block: BlockState,
-}
+pub(super) type KeyState = changes::KeyState<i32>;
 
 /// Clearing a duty takes the same locks in the same order: by id, and no transaction that has one
 /// on a block's state wants one on an attestation's.
@@ -89,7 +84,7 @@ pub(super) async fn write(
     }
     let ids: Vec<i32> = states.iter().map(|state| state.id).collect();
     let column = |number: &dyn Fn(&KeyState) -> Option<u64>| -> Vec<i64> {
-        states.iter().map(|state| number(state).map_or(-1, to_stored)).collect()
+        states.iter().map(|state| to_stored_or_none(number(state))).collect()
     };
     let source = |epochs: Option<VoteEpochs>| epochs.map(|epochs| epochs.source.0);
     let target = |epochs: Option<VoteEpochs>| epochs.map(|epochs| epochs.target.0);
@@ -140,6 +135,6 @@ fn key_and_state(row: &PgRow) -> Result<(PublicKey, KeyState), StoreError> {
         floor: stored_number(row, "floor_slot")?.map(Slot),
         max: stored_number(row, "max_slot")?.map(Slot),
     };
-    let key = super::register::public_key(row)?;
+    let key = public_key(row)?;
     Ok((key, KeyState { id: row.try_get("id")?, attestation: attestation_state(row)?, block }))
 }

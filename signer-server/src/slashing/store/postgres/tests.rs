@@ -3,6 +3,7 @@
 
 mod audit_days;
 mod locked;
+mod moved;
 mod pruning;
 mod snapshots;
 
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use midslot_tests::postgres::{PostgresCluster, TestDatabase};
 use signer_client::wire::{Epoch, PublicKey, Root, Slot};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::*;
 use crate::{

@@ -1,21 +1,21 @@
 //! The audit table.
 
-use std::{
-    ops::RangeInclusive,
-    sync::{Arc, LazyLock},
-};
+use std::sync::LazyLock;
 
-use signer_client::wire::{Epoch, PublicKey, Slot};
-use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Connection, SqliteConnection};
 
-use super::{
-    bulk::{Bulk, BulkQuery},
-    state::{fixed, stored_number, stored_root, to_stored},
-};
+use super::bulk::{Bulk, BulkQuery};
 use crate::{
-    audit::{Client, Entry, Filter, Outcome, stored_bounds},
+    audit::{Entry, Filter, Outcome},
     duty::DutyType,
-    slashing::{StoreError, store::AuditPart},
+    slashing::{
+        StoreError,
+        store::{
+            AuditPart,
+            audit_rows::{bounds, entry},
+            rows::to_stored,
+        },
+    },
 };
 
 /// Ids that one read looks at, so that signing waits for it only some milliseconds.
@@ -55,7 +55,7 @@ const READ: &str = "SELECT * FROM audit WHERE id < $1 AND id >= $2 \
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that Bulk::execute calls")]
 fn bind(query: BulkQuery, entry: &&Entry) -> BulkQuery {
-    let micros = |micros: Option<u64>| micros.map(|micros| to_stored(Some(micros)));
+    let micros = |micros: Option<u64>| micros.map(to_stored);
     query
         .bind(entry.id)
         .bind(entry.received_at_us)
@@ -66,8 +66,8 @@ fn bind(query: BulkQuery, entry: &&Entry) -> BulkQuery {
         .bind(entry.key.as_ref().map(|key| key.as_bytes().as_slice()))
         .bind(entry.identifier.as_deref())
         .bind(entry.duty_type.map(DutyType::name))
-        .bind(entry.slot.map(|slot| to_stored(Some(slot.0))))
-        .bind(entry.epoch.map(|epoch| to_stored(Some(epoch.0))))
+        .bind(entry.slot.map(|slot| to_stored(slot.0)))
+        .bind(entry.epoch.map(|epoch| to_stored(epoch.0)))
         .bind(entry.signing_root.as_ref().map(|root| root.as_bytes().as_slice()))
         .bind(entry.outcome.name())
         .bind(entry.reason.as_deref())
@@ -117,12 +117,8 @@ pub(super) async fn read(
     let newest = highest.saturating_add(1);
     let before = filter.before_id.map_or(newest, |before| before.min(newest));
     let from = before.saturating_sub(READ_WINDOW);
-    let bounds = |range: &Option<RangeInclusive<u64>>| {
-        let bounds = range.as_ref().map(stored_bounds);
-        bounds.map(|(first, last)| (to_stored(Some(first)), to_stored(Some(last)))).unzip()
-    };
-    let (first_slot, last_slot): (Option<i64>, Option<i64>) = bounds(&filter.slots);
-    let (first_epoch, last_epoch): (Option<i64>, Option<i64>) = bounds(&filter.epochs);
+    let (first_slot, last_slot) = bounds(filter.slots.as_ref());
+    let (first_epoch, last_epoch) = bounds(filter.epochs.as_ref());
     let rows = sqlx::query(READ)
         .bind(before)
         .bind(from)
@@ -145,38 +141,4 @@ pub(super) async fn read(
         _ => from,
     };
     Ok(AuditPart { entries, next_before_id: (reached > lowest).then_some(reached) })
-}
-
-fn entry(row: &SqliteRow) -> Result<Entry, StoreError> {
-    let shared = |column| -> Result<Option<Arc<str>>, StoreError> {
-        let text: Option<&str> = row.try_get(column)?;
-        Ok(text.map(Arc::from))
-    };
-    let address: Option<&str> = row.try_get("client_address")?;
-    let key: Option<&[u8]> = row.try_get("public_key")?;
-    let duty_type: Option<&str> = row.try_get("duty_type")?;
-    let outcome: &str = row.try_get("outcome")?;
-    Ok(Entry {
-        id: row.try_get("id")?,
-        received_at_us: row.try_get("received_at")?,
-        instance: Arc::from(row.try_get::<&str, _>("instance")?),
-        client: Client {
-            address: address.and_then(|address| address.parse().ok()),
-            name: shared("client_name")?,
-            fingerprint: shared("client_fingerprint")?,
-        },
-        key: key.map(|key| fixed(key, "public_key").map(PublicKey)).transpose()?,
-        identifier: row.try_get("identifier")?,
-        duty_type: duty_type
-            .and_then(|name| DutyType::ALL.iter().copied().find(|kind| kind.name() == name)),
-        slot: stored_number(row, "slot")?.map(Slot),
-        epoch: stored_number(row, "epoch")?.map(Epoch),
-        signing_root: stored_root(row, "signing_root")?,
-        outcome: Outcome::from_name(outcome)
-            .ok_or(StoreError::ImpossibleValue { column: "outcome" })?,
-        reason: row.try_get("reason")?,
-        queue_us: stored_number(row, "queue_us")?,
-        database_us: stored_number(row, "database_us")?,
-        bls_us: stored_number(row, "bls_us")?,
-    })
 }

@@ -6,7 +6,7 @@ use sqlx::{Connection, SqliteConnection};
 use super::{
     SqliteStore, audit,
     kind::{Allowed, Kind},
-    state::{KeyState, to_stored},
+    state::KeyState,
 };
 use crate::{
     clock,
@@ -14,7 +14,7 @@ use crate::{
         StoreError,
         refusal::Refusal,
         rules::{self, Verdict},
-        store::{Decision, Request},
+        store::{Decision, Request, rows::to_stored},
     },
 };
 
@@ -146,7 +146,7 @@ async fn write<K: Kind>(
         return Err(StoreError::StateMissing { missing });
     }
     sqlx::query("UPDATE sp_meta SET batches = $1, genesis_validators_root = $2")
-        .bind(to_stored(Some(batches)))
+        .bind(to_stored(batches))
         .bind(pinned.as_ref().map(|root| root.as_bytes().as_slice()))
         .execute(&mut *transaction)
         .await?;

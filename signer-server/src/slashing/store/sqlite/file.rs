@@ -15,7 +15,7 @@ use crate::slashing::{OpenError, StoreError};
 /// descriptor of it would drop SQLite's own locks of this process (fcntl locks work that way).
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -28,11 +28,21 @@ impl Lock {
         let file = File::options().create(true).truncate(false).write(true).open(&lock);
         let file = file.map_err(|source| OpenError::Unwritable { path: lock.clone(), source })?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => {
                 Err(OpenError::AlreadyRunning { database: database.to_owned(), lock })
             }
             Err(TryLockError::Error(source)) => Err(OpenError::Unwritable { path: lock, source }),
+        }
+    }
+}
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a child process that another thread has just forked shares it
+    /// until it has become another program.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(%error, "the lock file goes with the process");
         }
     }
 }
@@ -88,5 +98,23 @@ impl FileIdentity {
     /// makes its own.
     pub(super) fn database_is_in_place(&self) -> bool {
         inode(&self.path) == Some(self.database)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lock_is_let_go_at_once_even_while_a_forked_process_shares_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("slashing.sqlite");
+        let lock = Lock::take(&database).unwrap();
+        // The same open file twice, as after a fork.
+        let shared = lock.file.try_clone().unwrap();
+        assert!(matches!(Lock::take(&database), Err(OpenError::AlreadyRunning { .. })));
+        drop(lock);
+        Lock::take(&database).unwrap();
+        drop(shared);
     }
 }

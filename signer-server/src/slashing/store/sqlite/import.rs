@@ -9,29 +9,29 @@ use super::{
     SqliteStore,
     bulk::Bulk,
     file::FileIdentity,
-    kind::{
-        MOVE_ATTESTATION_STATES, MOVE_BLOCK_STATES, bind_attestation_state, bind_block_state,
-        root_column,
-    },
+    kind::{MOVE_ATTESTATION_STATES, MOVE_BLOCK_STATES, bind_attestation_state, bind_block_state},
     register::insert_keys,
     snapshot,
-    state::{KeyState, State, to_stored},
+    state::{KeyState, State},
 };
 use crate::{
     clock,
     slashing::{
         StoreError,
-        interchange::{
-            KeyOutcome,
-            merge::{AttestationMerge, BlockMerge, KeyImport},
+        interchange::{KeyOutcome, merge::KeyImport},
+        store::{
+            changes::{Changes, IMPORTED},
+            records::{ImportTransaction, RecordsError},
+            rows::{root_column, to_stored},
         },
-        refusal::{RecordedAttestation, RecordedBlock},
-        store::records::{ImportTransaction, RecordsError},
     },
 };
 
-/// `origin` of imported rows.
-const IMPORTED: i64 = 1;
+const FORGET_ATTESTATION: &str = "UPDATE signed_attestation SET signing_root = NULL \
+     WHERE validator_id = $1 AND target_epoch = $2";
+
+const FORGET_BLOCK: &str =
+    "UPDATE signed_block SET signing_root = NULL WHERE validator_id = $1 AND slot = $2";
 
 static INSERT_ATTESTATIONS: LazyLock<Bulk> = LazyLock::new(|| {
     Bulk::new(
@@ -100,25 +100,12 @@ impl SqliteStore {
     }
 }
 
-/// A row with the id of its key.
-type Owned<Row> = (i64, Row);
-
-/// Everything that a chunk of keys changes.
-#[derive(Debug, Default)]
-struct Changes {
-    attestations: Vec<Owned<RecordedAttestation>>,
-    blocks: Vec<Owned<RecordedBlock>>,
-    forget_attestations: Vec<Owned<i64>>,
-    forget_blocks: Vec<Owned<i64>>,
-    states: Vec<KeyState>,
-}
-
 impl SqliteImport<'_> {
     /// Decides about one key and notes what changes.
     async fn merge_key(
         &mut self,
         import: &KeyImport,
-        changes: &mut Changes,
+        changes: &mut Changes<i64>,
     ) -> Result<KeyOutcome, StoreError> {
         let before = *self.keys.get(&import.key).ok_or(StoreError::StateMissing { missing: 1 })?;
         let attestations = match &import.attestations {
@@ -157,71 +144,49 @@ impl SqliteImport<'_> {
     }
 }
 
-impl Changes {
-    /// Returns the state of the key after the changes.
-    fn note(
-        &mut self,
-        before: KeyState,
-        attestations: Option<AttestationMerge>,
-        blocks: Option<BlockMerge>,
-    ) -> KeyState {
-        let (id, mut after) = (before.id, before);
-        if let Some(merge) = attestations {
-            after.attestation = merge.state;
-            self.attestations.extend(merge.add.into_iter().map(|row| (id, row)));
-            let forget = merge.forget.into_iter();
-            self.forget_attestations.extend(forget.map(|target| (id, to_stored(Some(target.0)))));
-        }
-        if let Some(merge) = blocks {
-            after.block = merge.state;
-            self.blocks.extend(merge.add.into_iter().map(|row| (id, row)));
-            let forget = merge.forget.into_iter();
-            self.forget_blocks.extend(forget.map(|slot| (id, to_stored(Some(slot.0)))));
-        }
-        self.states.push(after);
-        after
+async fn write(
+    connection: &mut SqliteConnection,
+    changes: &Changes<i64>,
+) -> Result<(), StoreError> {
+    let now_us = clock::now_unix_micros();
+    INSERT_ATTESTATIONS
+        .execute(connection, &changes.attestations, |query, (id, row)| {
+            query
+                .bind(*id)
+                .bind(to_stored(row.target.0))
+                .bind(to_stored(row.source.0))
+                .bind(row.signing_root.as_ref().and_then(root_column))
+                .bind(now_us)
+                .bind(IMPORTED)
+        })
+        .await?;
+    INSERT_BLOCKS
+        .execute(connection, &changes.blocks, |query, (id, row)| {
+            query
+                .bind(*id)
+                .bind(to_stored(row.slot.0))
+                .bind(row.signing_root.as_ref().and_then(root_column))
+                .bind(now_us)
+                .bind(IMPORTED)
+        })
+        .await?;
+    for (id, target) in &changes.forget_attestations {
+        forget(connection, FORGET_ATTESTATION, *id, target.0).await?;
     }
+    for (id, slot) in &changes.forget_blocks {
+        forget(connection, FORGET_BLOCK, *id, slot.0).await?;
+    }
+    write_states(connection, &changes.states).await
+}
 
-    async fn write(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
-        let now_us = clock::now_unix_micros();
-        INSERT_ATTESTATIONS
-            .execute(connection, &self.attestations, |query, (id, row)| {
-                query
-                    .bind(*id)
-                    .bind(to_stored(Some(row.target.0)))
-                    .bind(to_stored(Some(row.source.0)))
-                    .bind(row.signing_root.as_ref().and_then(root_column))
-                    .bind(now_us)
-                    .bind(IMPORTED)
-            })
-            .await?;
-        INSERT_BLOCKS
-            .execute(connection, &self.blocks, |query, (id, row)| {
-                query
-                    .bind(*id)
-                    .bind(to_stored(Some(row.slot.0)))
-                    .bind(row.signing_root.as_ref().and_then(root_column))
-                    .bind(now_us)
-                    .bind(IMPORTED)
-            })
-            .await?;
-        for (statement, rows) in [
-            (
-                "UPDATE signed_attestation SET signing_root = NULL \
-                 WHERE validator_id = $1 AND target_epoch = $2",
-                &self.forget_attestations,
-            ),
-            (
-                "UPDATE signed_block SET signing_root = NULL WHERE validator_id = $1 AND slot = $2",
-                &self.forget_blocks,
-            ),
-        ] {
-            for (id, place) in rows {
-                sqlx::query(statement).bind(id).bind(place).execute(&mut *connection).await?;
-            }
-        }
-        write_states(connection, &self.states).await
-    }
+async fn forget(
+    connection: &mut SqliteConnection,
+    statement: &'static str,
+    id: i64,
+    place: u64,
+) -> Result<(), StoreError> {
+    sqlx::query(statement).bind(id).bind(to_stored(place)).execute(connection).await?;
+    Ok(())
 }
 
 /// Writes floors and maxima of keys.
@@ -245,7 +210,7 @@ impl ImportTransaction for SqliteImport<'_> {
         for key in keys {
             outcomes.push(self.merge_key(key, &mut changes).await?);
         }
-        changes.write(&mut self.transaction).await?;
+        write(&mut self.transaction, &changes).await?;
         self.has_records |= !changes.states.is_empty();
         Ok(outcomes)
     }
@@ -253,7 +218,7 @@ impl ImportTransaction for SqliteImport<'_> {
     async fn commit(mut self) -> Result<(), StoreError> {
         let batches = self.state.batches + u64::from(self.has_records);
         sqlx::query("UPDATE sp_meta SET batches = $1, genesis_validators_root = $2")
-            .bind(to_stored(Some(batches)))
+            .bind(to_stored(batches))
             .bind(self.genesis_validators_root.as_bytes().as_slice())
             .execute(&mut *self.transaction)
             .await?;

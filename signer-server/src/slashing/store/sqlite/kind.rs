@@ -3,18 +3,21 @@
 
 use std::sync::LazyLock;
 
-use signer_client::wire::{Epoch, Root, Slot};
-use sqlx::{SqliteConnection, sqlite::SqliteRow};
+use signer_client::wire::Slot;
+use sqlx::SqliteConnection;
 
 use super::{
     bulk::{Bulk, BulkQuery},
-    state::{KeyState, stored_number, stored_root, to_stored},
+    state::KeyState,
 };
 use crate::slashing::{
     StoreError,
     refusal::{RecordedAttestation, RecordedBlock},
     rules::{self, AttestationState, BlockState, HistoryNeeded, Verdict, VoteEpochs},
-    store::{HighWatermark, Request},
+    store::{
+        HighWatermark, Request,
+        rows::{recorded_attestation, recorded_block, root_column, to_stored, to_stored_or_none},
+    },
 };
 
 /// A request that the rules allow, with the state that its record leads to.
@@ -58,15 +61,6 @@ pub(super) trait Kind {
     fn disable(state: &mut KeyState);
 }
 
-/// `NULL` for a zero root, so that it equals no root ever.
-pub(super) fn root_column(root: &Root) -> Option<&[u8]> {
-    (*root != Root::ZERO).then_some(root.as_bytes().as_slice())
-}
-
-fn impossible(column: &'static str) -> StoreError {
-    StoreError::ImpossibleValue { column }
-}
-
 /// Attestations.
 #[derive(Debug)]
 pub(super) struct Attestations;
@@ -105,19 +99,10 @@ pub(super) fn bind_attestation_state(query: BulkQuery, state: &KeyState) -> Bulk
     let AttestationState { floor, max, .. } = state.attestation;
     query
         .bind(state.id)
-        .bind(to_stored(floor.map(|floor| floor.source.0)))
-        .bind(to_stored(floor.map(|floor| floor.target.0)))
-        .bind(to_stored(max.map(|max| max.source.0)))
-        .bind(to_stored(max.map(|max| max.target.0)))
-}
-
-pub(super) fn recorded_attestation(row: &SqliteRow) -> Result<RecordedAttestation, StoreError> {
-    let epoch = |column| stored_number(row, column)?.map(Epoch).ok_or_else(|| impossible(column));
-    Ok(RecordedAttestation {
-        source: epoch("source_epoch")?,
-        target: epoch("target_epoch")?,
-        signing_root: stored_root(row, "signing_root")?,
-    })
+        .bind(to_stored_or_none(floor.map(|floor| floor.source.0)))
+        .bind(to_stored_or_none(floor.map(|floor| floor.target.0)))
+        .bind(to_stored_or_none(max.map(|max| max.source.0)))
+        .bind(to_stored_or_none(max.map(|max| max.target.0)))
 }
 
 impl Kind for Attestations {
@@ -140,7 +125,7 @@ impl Kind for Attestations {
         validator: i64,
         VoteEpochs { source, target }: VoteEpochs,
     ) -> Result<Vec<RecordedAttestation>, StoreError> {
-        let (source, target) = (to_stored(Some(source.0)), to_stored(Some(target.0)));
+        let (source, target) = (to_stored(source.0), to_stored(target.0));
         let same = sqlx::query(ATTESTATION_AT_TARGET)
             .bind(validator)
             .bind(target)
@@ -175,8 +160,8 @@ impl Kind for Attestations {
                 let VoteEpochs { source, target } = allowed.request.subject;
                 query
                     .bind(allowed.state_after.id)
-                    .bind(to_stored(Some(target.0)))
-                    .bind(to_stored(Some(source.0)))
+                    .bind(to_stored(target.0))
+                    .bind(to_stored(source.0))
                     .bind(root_column(&allowed.request.signing_root))
                     .bind(now_us)
             })
@@ -222,15 +207,8 @@ pub(super) fn bind_block_state(query: BulkQuery, state: &KeyState) -> BulkQuery 
     let BlockState { floor, max, .. } = state.block;
     query
         .bind(state.id)
-        .bind(to_stored(floor.map(|floor| floor.0)))
-        .bind(to_stored(max.map(|max| max.0)))
-}
-
-pub(super) fn recorded_block(row: &SqliteRow) -> Result<RecordedBlock, StoreError> {
-    Ok(RecordedBlock {
-        slot: stored_number(row, "slot")?.map(Slot).ok_or_else(|| impossible("slot"))?,
-        signing_root: stored_root(row, "signing_root")?,
-    })
+        .bind(to_stored_or_none(floor.map(|floor| floor.0)))
+        .bind(to_stored_or_none(max.map(|max| max.0)))
 }
 
 impl Kind for Blocks {
@@ -255,7 +233,7 @@ impl Kind for Blocks {
     ) -> Result<Vec<RecordedBlock>, StoreError> {
         let row = sqlx::query(BLOCK_AT_SLOT)
             .bind(validator)
-            .bind(to_stored(Some(slot.0)))
+            .bind(to_stored(slot.0))
             .fetch_optional(connection)
             .await?;
         let Some(row) = row else { return Ok(vec![]) };
@@ -271,7 +249,7 @@ impl Kind for Blocks {
             .execute(connection, allowed, |query, allowed| {
                 query
                     .bind(allowed.state_after.id)
-                    .bind(to_stored(Some(allowed.request.subject.0)))
+                    .bind(to_stored(allowed.request.subject.0))
                     .bind(root_column(&allowed.request.signing_root))
                     .bind(now_us)
             })

@@ -6,14 +6,13 @@ use signer_client::wire::PublicKey;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 use uuid::Uuid;
 
-use super::{
-    SqliteStore,
-    register::insert_keys,
-    state::{fixed, stored_bytes},
-};
+use super::{SqliteStore, register::insert_keys, state::count_change};
 use crate::slashing::{
     StoreError,
-    store::moves::{Departure, Moves},
+    store::{
+        moves::{Departure, Moves},
+        rows::{present, public_key, stored_bytes},
+    },
 };
 
 /// Made by the first departure.
@@ -67,7 +66,9 @@ impl Moves for SqliteStore {
         let mut made = insert_keys(&mut transaction, &unknown, first).await?;
         let ids = known_ids.into_iter().chain(made.iter().map(|(_, state)| state.id));
         switch(&mut transaction, ids, false).await?;
+        count_change(&mut transaction).await?;
         transaction.commit().await?;
+        self.state.batches += 1;
         for (_, state) in &mut made {
             state.attestation.enabled = false;
             state.block.enabled = false;
@@ -91,11 +92,10 @@ impl Moves for SqliteStore {
         )
         .fetch_all(self.connection()?)
         .await?;
-        let keys = keys.iter().map(|row| Ok(PublicKey(fixed(row.try_get("pubkey")?, "pubkey")?)));
         Ok(Some(Departure {
-            target: Uuid::from_bytes(stored_bytes(&row, "target")?),
+            target: Uuid::from_bytes(present(stored_bytes(&row, "target")?, "target")?),
             is_complete: row.try_get("complete")?,
-            enabled: keys.collect::<Result<_, StoreError>>()?,
+            enabled: keys.iter().map(public_key).collect::<Result<_, _>>()?,
         }))
     }
 
@@ -119,7 +119,9 @@ impl Moves for SqliteStore {
         ] {
             sqlx::query(statement).execute(&mut *transaction).await?;
         }
+        count_change(&mut transaction).await?;
         transaction.commit().await?;
+        self.state.batches += 1;
         let keys: Vec<PublicKey> = self.state.keys.keys().copied().collect();
         self.note_enabled(&keys, false);
         self.check_in_place()
@@ -144,7 +146,9 @@ impl Moves for SqliteStore {
             }
         }
         switch(&mut transaction, ids.into_iter(), true).await?;
+        count_change(&mut transaction).await?;
         transaction.commit().await?;
+        self.state.batches += 1;
         self.note_enabled(enabled, true);
         self.check_in_place()
     }

@@ -5,12 +5,15 @@ use sqlx::{Connection, SqliteConnection};
 
 use super::{
     SqliteStore, connect,
-    state::{KeyState, State, stored_number, to_stored},
+    state::{KeyState, State},
 };
 use crate::slashing::{
     StoreError,
     rules::VoteEpochs,
-    store::pruning::{Pruning, PruningPolicy, PruningStep},
+    store::{
+        pruning::{Pruning, PruningPolicy, PruningStep},
+        rows::{stored_number, to_stored, vote_epochs},
+    },
 };
 
 /// Most records of one kind that one step deletes: some milliseconds.
@@ -155,13 +158,11 @@ async fn next_cut(
         let first_kept = policy.first_kept_target(Epoch(newest.max(0).cast_unsigned()));
         let old = sqlx::query(OLD_ATTESTATIONS)
             .bind(state.id)
-            .bind(to_stored(Some(first_kept.0)))
+            .bind(to_stored(first_kept.0))
             .bind(limit)
             .fetch_one(&mut *connection)
             .await?;
-        let highest = stored_number(&old, "source")?.zip(stored_number(&old, "target")?);
-        cut.attestations = highest
-            .map(|(source, target)| VoteEpochs { source: Epoch(source), target: Epoch(target) });
+        cut.attestations = vote_epochs(&old, "source", "target")?;
         let found: i64 = sqlx::Row::try_get(&old, "rows")?;
         cut.is_partial |= found == limit;
         rows += found;
@@ -176,7 +177,7 @@ async fn next_cut(
         let first_kept = policy.first_kept_slot(Slot(newest.max(0).cast_unsigned()));
         let old = sqlx::query(OLD_BLOCKS)
             .bind(state.id)
-            .bind(to_stored(Some(first_kept.0)))
+            .bind(to_stored(first_kept.0))
             .bind(limit)
             .fetch_one(connection)
             .await?;
@@ -194,17 +195,16 @@ impl Cut {
         if let Some(VoteEpochs { source, target }) = self.attestations {
             let floor = sqlx::query(RAISE_ATTESTATION_FLOOR)
                 .bind(self.state.id)
-                .bind(to_stored(Some(source.0)))
-                .bind(to_stored(Some(target.0)));
+                .bind(to_stored(source.0))
+                .bind(to_stored(target.0));
             let moved = floor.execute(&mut *connection).await?.rows_affected();
             must_reach_one(moved)?;
-            let delete = sqlx::query(DELETE_ATTESTATIONS)
-                .bind(self.state.id)
-                .bind(to_stored(Some(target.0)));
+            let delete =
+                sqlx::query(DELETE_ATTESTATIONS).bind(self.state.id).bind(to_stored(target.0));
             rows += delete.execute(&mut *connection).await?.rows_affected();
         }
         if let Some(slot) = self.blocks {
-            let slot = to_stored(Some(slot.0));
+            let slot = to_stored(slot.0);
             let floor = sqlx::query(RAISE_BLOCK_FLOOR).bind(self.state.id).bind(slot);
             must_reach_one(floor.execute(&mut *connection).await?.rows_affected())?;
             let delete = sqlx::query(DELETE_BLOCKS).bind(self.state.id).bind(slot);

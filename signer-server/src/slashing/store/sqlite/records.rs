@@ -6,7 +6,7 @@ use sqlx::Connection;
 use super::{
     SqliteStore,
     import::write_states,
-    state::{KeyState, to_stored},
+    state::{KeyState, count_change},
 };
 use crate::slashing::{
     StoreError,
@@ -17,6 +17,7 @@ use crate::slashing::{
             ImportTransaction, LowWatermark, Records, RecordsError, Selection, Snapshot,
             WatermarkPlace, named_keys,
         },
+        rows::to_stored,
     },
 };
 
@@ -75,7 +76,9 @@ impl Records for SqliteStore {
         let mut transaction =
             self.connection()?.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::from)?;
         write_states(&mut transaction, &rows).await?;
+        count_change(&mut transaction).await?;
         transaction.commit().await.map_err(StoreError::from)?;
+        self.state.batches += 1;
         let count = states.len();
         self.state.keys.extend(states);
         self.check_in_place()?;
@@ -97,13 +100,14 @@ impl Records for SqliteStore {
             }
         }
         self.log_grew = true;
-        sqlx::query("UPDATE sp_meta SET high_epoch = $1, high_slot = $2")
-            .bind(high.map(|high| to_stored(Some(high.epoch.0))))
-            .bind(high.map(|high| to_stored(Some(high.slot.0))))
+        sqlx::query("UPDATE sp_meta SET high_epoch = $1, high_slot = $2, batches = batches + 1")
+            .bind(high.map(|high| to_stored(high.epoch.0)))
+            .bind(high.map(|high| to_stored(high.slot.0)))
             .execute(self.connection()?)
             .await
             .map_err(StoreError::from)?;
         self.state.high_watermark = high;
+        self.state.batches += 1;
         Ok(self.check_in_place()?)
     }
 
@@ -123,7 +127,9 @@ impl Records for SqliteStore {
                 update.execute(&mut *transaction).await.map_err(StoreError::from)?;
             }
         }
+        count_change(&mut transaction).await?;
         transaction.commit().await.map_err(StoreError::from)?;
+        self.state.batches += 1;
         for key in &keys {
             if let Some(state) = self.state.keys.get_mut(key) {
                 state.attestation.enabled = enabled;

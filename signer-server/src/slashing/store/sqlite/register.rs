@@ -9,9 +9,9 @@ use sqlx::{Connection, Row, SqliteConnection};
 use super::{
     SqliteStore,
     bulk::Bulk,
-    state::{FirstState, KeyState, fixed},
+    state::{FirstState, KeyState},
 };
-use crate::slashing::StoreError;
+use crate::slashing::{StoreError, store::rows::public_key};
 
 static INSERT_VALIDATORS: LazyLock<Bulk> =
     LazyLock::new(|| Bulk::new("INSERT INTO validator (pubkey)", 1, ""));
@@ -71,7 +71,7 @@ pub(super) async fn insert_keys(
     for row in &inserted {
         let state =
             KeyState { id: row.try_get("id")?, attestation: first.attestation, block: first.block };
-        states.push((PublicKey(fixed(row.try_get("pubkey")?, "pubkey")?), state));
+        states.push((public_key(row)?, state));
     }
     Ok(states)
 }

@@ -3,8 +3,7 @@
 use sqlx::{Connection, SqliteConnection};
 use uuid::Uuid;
 
-use super::state::to_stored;
-use crate::slashing::{SafeFloors, StoreError};
+use crate::slashing::{SafeFloors, StoreError, store::rows::to_stored};
 
 const ATTESTATIONS: &str = "UPDATE att_state SET \
      floor_source = max(floor_source, $1), floor_target = max(floor_target, $1), \
@@ -26,7 +25,7 @@ pub(super) async fn raise_all_floors(
     connection: &mut SqliteConnection,
     floors: SafeFloors,
 ) -> Result<u64, StoreError> {
-    let (epoch, slot) = (to_stored(Some(floors.epoch.0)), to_stored(Some(floors.slot.0)));
+    let (epoch, slot) = (to_stored(floors.epoch.0), to_stored(floors.slot.0));
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let keys = sqlx::query(ATTESTATIONS).bind(epoch).execute(&mut *transaction).await?;
     sqlx::query(BLOCKS).bind(slot).execute(&mut *transaction).await?;

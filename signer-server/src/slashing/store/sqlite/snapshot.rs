@@ -6,14 +6,16 @@ use sqlx::SqliteConnection;
 
 use super::{
     SqliteStore,
-    kind::{recorded_attestation, recorded_block},
-    state::{KeyState, State, to_stored},
+    state::{KeyState, State},
 };
 use crate::slashing::{
     StoreError,
     refusal::{RecordedAttestation, RecordedBlock},
     rules::LARGEST,
-    store::records::{KeyRecords, Snapshot},
+    store::{
+        records::{KeyRecords, Snapshot},
+        rows::{recorded_attestation, recorded_block, to_stored},
+    },
 };
 
 /// See [`crate::slashing::store::records::Records::begin_export`].
@@ -49,8 +51,8 @@ pub(super) async fn attestations(
          WHERE validator_id = $1 AND target_epoch BETWEEN $2 AND $3 ORDER BY target_epoch",
     )
     .bind(key.id)
-    .bind(to_stored(Some(first.0)))
-    .bind(to_stored(Some(last.0)))
+    .bind(to_stored(first.0))
+    .bind(to_stored(last.0))
     .fetch_all(connection)
     .await?;
     rows.iter().map(recorded_attestation).collect()
@@ -71,8 +73,8 @@ pub(super) async fn blocks(
          WHERE validator_id = $1 AND slot BETWEEN $2 AND $3 ORDER BY slot",
     )
     .bind(key.id)
-    .bind(to_stored(Some(first.0)))
-    .bind(to_stored(Some(last.0)))
+    .bind(to_stored(first.0))
+    .bind(to_stored(last.0))
     .fetch_all(connection)
     .await?;
     rows.iter().map(recorded_block).collect()

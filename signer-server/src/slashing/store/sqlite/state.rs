@@ -9,17 +9,17 @@ use uuid::Uuid;
 use crate::slashing::{
     StoreError,
     rules::{AttestationState, BlockState, VoteEpochs},
-    store::HighWatermark,
+    store::{
+        HighWatermark, changes,
+        rows::{
+            high_watermark, present, public_key, stored_bytes, stored_number, stored_root,
+            vote_epochs,
+        },
+    },
 };
 
-/// One validator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct KeyState {
-    /// Its id in the database.
-    pub(super) id: i64,
-    pub(super) attestation: AttestationState,
-    pub(super) block: BlockState,
-}
+/// What is kept of one key beside its history.
+pub(super) type KeyState = changes::KeyState<i64>;
 
 /// What a key starts with that is registered now.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,8 @@ pub(super) struct State {
     pub(super) cluster: Uuid,
     pub(super) genesis_validators_root: Option<Root>,
     pub(super) high_watermark: Option<HighWatermark>,
-    /// Transactions that recorded blocks or attestations.
+    /// Transactions that recorded blocks or attestations, or in which an operator changed what may
+    /// be signed: what a copy with fewer of them has forgotten.
     pub(super) batches: u64,
     pub(super) first: FirstState,
     pub(super) keys: HashMap<PublicKey, KeyState>,
@@ -49,18 +50,13 @@ impl State {
         )
         .fetch_one(&mut *connection)
         .await?;
-        let high_epoch = stored_number(&meta, "high_epoch")?;
-        let high_slot = stored_number(&meta, "high_slot")?;
         let first_epoch = stored_number(&meta, "first_floor_epoch")?.map(Epoch);
         let first_slot = stored_number(&meta, "first_floor_slot")?.map(Slot);
         let mut state = Self {
-            cluster: Uuid::from_bytes(stored_bytes(&meta, "cluster")?),
+            cluster: Uuid::from_bytes(present(stored_bytes(&meta, "cluster")?, "cluster")?),
             genesis_validators_root: stored_root(&meta, "genesis_validators_root")?,
-            high_watermark: high_epoch
-                .zip(high_slot)
-                .map(|(epoch, slot)| HighWatermark { epoch: Epoch(epoch), slot: Slot(slot) }),
-            batches: stored_number(&meta, "batches")?
-                .ok_or(StoreError::ImpossibleValue { column: "batches" })?,
+            high_watermark: high_watermark(&meta)?,
+            batches: present(stored_number(&meta, "batches")?, "batches")?,
             first: FirstState {
                 attestation: first_epoch.map_or(AttestationState::UNUSED, |epoch| {
                     let floor = VoteEpochs { source: epoch, target: epoch };
@@ -82,8 +78,7 @@ impl State {
         .await?;
         state.keys.reserve(rows.len());
         for row in &rows {
-            let key = PublicKey(stored_bytes(row, "pubkey")?);
-            state.keys.insert(key, key_state(row)?);
+            state.keys.insert(public_key(row)?, key_state(row)?);
         }
 
         let behind: i64 = sqlx::query_scalar(
@@ -126,6 +121,12 @@ impl State {
     }
 }
 
+/// Counts an operator's change in its own transaction; the state follows after the commit.
+pub(super) async fn count_change(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query("UPDATE sp_meta SET batches = batches + 1").execute(connection).await?;
+    Ok(())
+}
+
 fn reaches(new: Option<VoteEpochs>, old: Option<VoteEpochs>) -> bool {
     match (new, old) {
         (_, None) => true,
@@ -135,16 +136,12 @@ fn reaches(new: Option<VoteEpochs>, old: Option<VoteEpochs>) -> bool {
 }
 
 fn key_state(row: &SqliteRow) -> Result<KeyState, StoreError> {
-    let epochs = |source, target| -> Result<Option<VoteEpochs>, StoreError> {
-        let pair = stored_number(row, source)?.zip(stored_number(row, target)?);
-        Ok(pair.map(|(source, target)| VoteEpochs { source: Epoch(source), target: Epoch(target) }))
-    };
     Ok(KeyState {
         id: row.try_get("id")?,
         attestation: AttestationState {
             enabled: row.try_get("att_enabled")?,
-            floor: epochs("floor_source", "floor_target")?,
-            max: epochs("max_source", "max_target")?,
+            floor: vote_epochs(row, "floor_source", "floor_target")?,
+            max: vote_epochs(row, "max_source", "max_target")?,
         },
         block: BlockState {
             enabled: row.try_get("blk_enabled")?,
@@ -152,46 +149,4 @@ fn key_state(row: &SqliteRow) -> Result<KeyState, StoreError> {
             max: stored_number(row, "max_slot")?.map(Slot),
         },
     })
-}
-
-/// A slot or epoch; -1 and NULL mean none.
-pub(super) fn stored_number(
-    row: &SqliteRow,
-    column: &'static str,
-) -> Result<Option<u64>, StoreError> {
-    let number: Option<i64> = row.try_get(column)?;
-    match number {
-        None | Some(-1) => Ok(None),
-        Some(number) => {
-            u64::try_from(number).map(Some).map_err(|_| StoreError::ImpossibleValue { column })
-        }
-    }
-}
-
-/// A slot or epoch as the database takes it; -1 for none. The rules let nothing pass that does not
-/// fit.
-pub(super) fn to_stored(number: Option<u64>) -> i64 {
-    number.map_or(-1, |number| i64::try_from(number).unwrap_or(i64::MAX))
-}
-
-pub(super) fn stored_root(
-    row: &SqliteRow,
-    column: &'static str,
-) -> Result<Option<Root>, StoreError> {
-    let bytes: Option<&[u8]> = row.try_get(column)?;
-    bytes.map(|bytes| fixed(bytes, column).map(Root)).transpose()
-}
-
-pub(super) fn stored_bytes<const N: usize>(
-    row: &SqliteRow,
-    column: &'static str,
-) -> Result<[u8; N], StoreError> {
-    fixed(row.try_get(column)?, column)
-}
-
-pub(super) fn fixed<const N: usize>(
-    bytes: &[u8],
-    column: &'static str,
-) -> Result<[u8; N], StoreError> {
-    bytes.try_into().map_err(|_| StoreError::ImpossibleValue { column })
 }

@@ -2,8 +2,7 @@
 
 use sqlx::{Connection, PgConnection, Row};
 
-use super::super::rows::stored_number;
-use crate::slashing::StoreError;
+use crate::slashing::store::{StoreError, rows::stored_number};
 
 /// Signing goes first: whoever holds a lock is waited for less long than the server takes to look
 /// for a deadlock, so that this is always the side that gives up.
