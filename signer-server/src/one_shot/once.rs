@@ -110,9 +110,9 @@ impl SignedOnce {
 #[cfg(test)]
 impl SignedOnce {
     pub(super) fn len(&self) -> usize {
-        let shelf = self.0.lock();
-        assert_eq!(shelf.places.len(), shelf.order.len());
-        shelf.order.len()
+        let known = self.0.lock();
+        assert_eq!(known.places.len(), known.order.len());
+        known.order.len()
     }
 }
 

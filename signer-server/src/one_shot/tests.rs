@@ -19,7 +19,8 @@ use crate::{
 
 fn wanted(slot: u64) -> GroupToSign {
     let version = ForkVersion([6, 0, 0, 0]);
-    let fork = ForkVersions { previous_version: version, current_version: version, epoch: Epoch(0) };
+    let fork =
+        ForkVersions { previous_version: version, current_version: version, epoch: Epoch(0) };
     let checkpoint = Checkpoint { epoch: Epoch(1), root: Root([1; 32]) };
     let data = AttestationData {
         slot: Slot(slot),

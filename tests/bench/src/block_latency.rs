@@ -22,19 +22,19 @@ use crate::{
 const PROOFS: u64 = 5_000;
 
 /// Sends blocks one after another to a signer and gives how long each took.
-struct Proposer {
+pub(crate) struct Proposer {
     connection: Connection,
     path: String,
     slot: u64,
 }
 
 impl Proposer {
-    async fn new(address: SocketAddr) -> Result<Self> {
+    pub(crate) async fn new(address: SocketAddr) -> Result<Self> {
         let path = format!("/api/v1/eth2/sign/{}", key_files::public_key(0));
         Ok(Self { connection: Connection::open(address).await?, path, slot: requests::SLOT })
     }
 
-    async fn propose(&mut self) -> Result<Duration> {
+    pub(crate) async fn propose(&mut self) -> Result<Duration> {
         self.slot += 1;
         let request = load::request(&self.path, &requests::block(self.slot, 1).to_string());
         let started = Instant::now();
@@ -101,7 +101,7 @@ async fn idle(address: SocketAddr) -> Result<Vec<Duration>> {
 }
 
 /// The latency that `percent` of the samples do not exceed, in milliseconds.
-fn percentile_ms(latencies: &mut [Duration], percent: usize) -> f64 {
+pub(crate) fn percentile_ms(latencies: &mut [Duration], percent: usize) -> f64 {
     latencies.sort();
     let index = (latencies.len() * percent / 100).min(latencies.len().saturating_sub(1));
     latencies.get(index).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1000.0)

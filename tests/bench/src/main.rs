@@ -4,9 +4,10 @@
 //! Every figure is a ratio of two sides that were measured in turns in the same run; the medians of
 //! the turns are compared. `cargo signing-bench` runs all of it, `cargo signing-bench NAME ...`
 //! only the rows of those names: batch, burst, distinct, block, audit, lane, records,
-//! records-postgres, aggregation. `lane` is a table: what slashing protection clears on each database,
+//! records-postgres, aggregation, interference. `lane` is a table: what slashing protection clears on each database,
 //! and what that costs. `records` and `records-postgres` are the time and the memory of moving many
-//! records in and out, `aggregation` is what the aggregation worker's prove step takes on one core.
+//! records in and out, `aggregation` is what the aggregation worker's prove step takes on one core,
+//! `interference` what a saturated worker costs those who want signatures.
 //!
 //! `cargo signer-experiment` is another matter: whole slots of thousands of validators ([`experiment`]).
 
@@ -18,6 +19,7 @@ mod audit;
 mod baseline;
 mod block_latency;
 mod experiment;
+mod interference;
 mod lane;
 mod load;
 mod raw_loop;
@@ -45,6 +47,7 @@ fn main() -> Result<()> {
         "records",
         "records-postgres",
         "aggregation",
+        "interference",
     ];
     if let Some(unknown) = chosen.iter().find(|name| !known.contains(&name.as_str())) {
         bail!("unknown row {unknown}; there are {}", known.join(", "));
@@ -79,6 +82,9 @@ fn main() -> Result<()> {
         }
         if wants("aggregation") {
             aggregation::tables()?;
+        }
+        if wants("interference") {
+            interference::compare().await?;
         }
         Ok(())
     })
