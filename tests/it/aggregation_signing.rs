@@ -18,7 +18,7 @@ use signer_client::{
         aggregation::{
             AggregationDeadline, AggregationGroup, AggregationJob, AggregationOptions,
             AggregationRequest, AggregationSingle, AggregationSubject, GroupPositions,
-            GroupSigning, GroupStatus, JobStatus, SignAggregate, SignJobGroup, SignRefusal,
+            GroupSigning, GroupStatus, JobReason, SignAggregate, SignJobGroup, SignRefusal,
             SignedAggregate, SignedObject, SigningOutcome, Verify,
         },
     },
@@ -46,7 +46,7 @@ fn client(signer: &Signer) -> HttpSigner {
 }
 
 fn soon() -> Deadline {
-    Deadline::within(Duration::from_mins(1))
+    Deadline::within(Duration::from_mins(4))
 }
 
 fn key(index: u64) -> PublicKey {
@@ -113,13 +113,20 @@ fn wish(index: u64) -> SignAggregate {
     }
 }
 
-/// Runs a job with a long deadline: a busy machine must not change what is tested.
-async fn run(client: &HttpSigner, request: AggregationRequest) -> AggregationJob {
-    let deadline = AggregationDeadline::AfterMs(QuotedU64(12_000));
-    let request = AggregationRequest { deadline: Some(deadline), ..request };
-    let job = client.aggregate(&request, soon()).await.unwrap();
-    assert_eq!((job.status, job.complete), (JobStatus::Done, Some(true)), "{job:?}");
-    job
+/// Runs a job, again and again if its time runs out: the worker gives way to whatever else the
+/// machine has to do.
+async fn run(client: &HttpSigner, mut request: AggregationRequest) -> AggregationJob {
+    request.deadline = Some(AggregationDeadline::AfterMs(QuotedU64(12_000)));
+    for attempt in 0..20 {
+        request.attempt = attempt;
+        let job = client.aggregate(&request, soon()).await.unwrap();
+        if job.complete == Some(true) {
+            return job;
+        }
+        let ran_out = matches!(job.reason, Some(JobReason::Deadline | JobReason::BeforeStart));
+        assert!(ran_out, "{job:?}");
+    }
+    panic!("no job was proved in time");
 }
 
 fn only_signed(signed: &[GroupSigning]) -> &SignedAggregate {
