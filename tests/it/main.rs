@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "an unwrap that fails fails its test, as it should")]
 
+mod aggregation;
 mod aggregation_signing;
 mod audit;
 mod bad_input;

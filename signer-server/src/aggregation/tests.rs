@@ -34,7 +34,7 @@ use crate::{
     telemetry::metrics::{Category, Metrics, MetricsOptions},
 };
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 fn network() -> Network {
     // Without a genesis time, so that every slot is near.

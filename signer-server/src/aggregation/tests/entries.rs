@@ -196,7 +196,7 @@ async fn one_bad_digit_in_a_body_of_sixteen_mebibytes_costs_one_entry() {
     let missing = (16 << 20) - body.len();
     body.push_str(&" ".repeat(missing));
     let id = service.submit(body, Format::Json, Client::default()).await.unwrap().id;
-    let done = service.ended_job(id, PATIENCE * 5).await.unwrap();
+    let done = service.ended_job(id, PATIENCE).await.unwrap();
     let done = serde_json::to_value(done).unwrap();
     assert_eq!((&done["status"], &done["complete"]), (&json!("done"), &json!(true)));
     let entries = usize::from(GROUPS) * SINGLES;
