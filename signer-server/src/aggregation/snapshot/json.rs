@@ -1,14 +1,12 @@
 //! The JSON form of a snapshot.
 //!
 //! The envelope is read strictly and an error names its place. Entries and keys are first taken as
-//! raw text and then read one by one, so that a bad one is only a bad one. Every list has a bound
+//! raw text and then read one by one (`json_entries`). Every list has a bound
 //! that holds while it is read: a body can't make its reader hold more than a few times its size.
 
 use std::{borrow::Cow, fmt, marker::PhantomData, time::Duration};
 
-use midslot_aggregation::{
-    KeyBytes, MAX_POSITIONS, Overlap, Positions, RejectReason, SignatureBytes, VerifyMode,
-};
+use midslot_aggregation::{MAX_POSITIONS, Overlap, VerifyMode};
 use serde::{
     Deserialize, Deserializer,
     de::{self, SeqAccess, Visitor},
@@ -19,12 +17,10 @@ use signer_client::wire::{
 };
 
 use super::{
-    Deadline, Delivery, MAX_CHILDREN, MAX_GROUPS, MAX_SINGLES, MAX_TAG_BYTES, Note, OnBusy, Report,
-    SignWish, SnapshotError,
-    envelope::{
-        Envelope, EnvelopeChild, EnvelopeGroup, EnvelopeSingle, EnvelopeSubject, Keys, VERSION,
-        Vote,
-    },
+    Deadline, Delivery, MAX_CHILDREN, MAX_GROUPS, MAX_SINGLES, OnBusy, Report, SignWish,
+    SnapshotError,
+    envelope::{Envelope, EnvelopeGroup, EnvelopeSubject, Keys, VERSION, Vote},
+    json_entries::{child, listed_key, single},
 };
 
 /// The lane of a job that names none.
@@ -220,36 +216,6 @@ impl GroupMembers<'_> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Single<'a> {
-    pos: Pos,
-    #[serde(borrow)]
-    signature: Cow<'a, str>,
-    #[serde(borrow)]
-    pubkey: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    tag: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a position or a list of positions")]
-enum Pos {
-    One(QuotedU64),
-    Several(Vec<QuotedU64>),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Child<'a> {
-    #[serde(borrow)]
-    bits: Cow<'a, str>,
-    #[serde(borrow)]
-    signature: Cow<'a, str>,
-    #[serde(borrow)]
-    tag: Option<Cow<'a, str>>,
-}
-
 /// Reads the body.
 pub(super) fn read(body: &[u8]) -> Result<Envelope, SnapshotError> {
     let body: Body<'_> = serde_json::from_slice(body).map_err(|source| {
@@ -323,105 +289,8 @@ fn group(Group { subject, members }: Group<'_>) -> EnvelopeGroup {
     }
 }
 
-fn listed_key(raw: &RawValue) -> KeyBytes {
-    if raw.get() == "null" {
-        return KeyBytes::Missing;
-    }
-    serde_json::from_str::<Cow<'_, str>>(raw.get()).map_or(KeyBytes::Unreadable, |text| key(&text))
-}
-
-fn single(raw: &RawValue) -> EnvelopeSingle {
-    let single: Single<'_> = match serde_json::from_str(raw.get()) {
-        Ok(single) => single,
-        Err(error) => {
-            return EnvelopeSingle {
-                positions: Positions::Several(Box::default()),
-                signature: SignatureBytes::Unreadable,
-                pubkey: None,
-                tag: None,
-                note: Some(unreadable(&error)),
-            };
-        }
-    };
-    let positions = match single.pos {
-        Pos::One(position) => Positions::One(narrow(position)),
-        Pos::Several(positions) => Positions::Several(positions.into_iter().map(narrow).collect()),
-    };
-    let (tag, note) = tag(single.tag);
-    let (signature, note) = signature(&single.signature, note);
-    EnvelopeSingle { positions, signature, pubkey: single.pubkey.map(|text| key(&text)), tag, note }
-}
-
-fn child(raw: &RawValue) -> EnvelopeChild {
-    match serde_json::from_str::<Child<'_>>(raw.get()) {
-        Ok(child) => {
-            let (tag, note) = tag(child.tag);
-            let (signature, note) = signature(&child.signature, note);
-            EnvelopeChild { bits: bytes(&child.bits), signature, tag, note }
-        }
-        Err(error) => EnvelopeChild {
-            bits: None,
-            signature: SignatureBytes::Unreadable,
-            tag: None,
-            note: Some(unreadable(&error)),
-        },
-    }
-}
-
-/// Positions end far below 65,535, which stands for all that lie beyond.
-fn narrow(QuotedU64(position): QuotedU64) -> u16 {
-    u16::try_from(position).unwrap_or(u16::MAX)
-}
-
-fn key(text: &str) -> KeyBytes {
-    text.parse().map_or(KeyBytes::Unreadable, |PublicKey(bytes)| KeyBytes::Compressed(bytes))
-}
-
-/// A signature, with a note if it is none.
-fn signature(text: &str, note: Option<Note>) -> (SignatureBytes, Option<Note>) {
-    if let Ok(Signature(bytes)) = text.parse() {
-        return (SignatureBytes::Compressed(bytes), note);
-    }
-    let (signature, reason, detail) = match bytes(text) {
-        Some(bytes) => (
-            SignatureBytes::WrongLength,
-            RejectReason::BadLength,
-            format!("signature has {} bytes, not 96", bytes.len()),
-        ),
-        None => (
-            SignatureBytes::Unreadable,
-            RejectReason::BadEncoding,
-            "signature is not hexadecimal".to_owned(),
-        ),
-    };
-    (signature, note.or(Some(Note { reason, detail })))
-}
-
-/// Hexadecimal text of any length, with or without its prefix.
-fn bytes(text: &str) -> Option<Vec<u8>> {
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    // The decoder would take another prefix.
-    let is_hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_hexadecimal { const_hex::decode(digits).ok() } else { None }
-}
-
-fn tag(tag: Option<Cow<'_, str>>) -> (Option<Box<str>>, Option<Note>) {
-    match tag {
-        Some(tag) if tag.len() > MAX_TAG_BYTES => {
-            let detail = format!("tag has {} bytes; at most {MAX_TAG_BYTES} are kept", tag.len());
-            (None, Some(Note { reason: RejectReason::BadEncoding, detail }))
-        }
-        Some(tag) => (Some(tag.into()), None),
-        None => (None, None),
-    }
-}
-
-fn unreadable(error: &serde_json::Error) -> Note {
-    Note { reason: RejectReason::BadEncoding, detail: shortened(&error.to_string()) }
-}
-
 /// The text on one line and not longer than a message should be.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     let one_line = |character: char| if character.is_control() { ' ' } else { character };
     text.chars().take(MAX_DETAIL).map(one_line).collect()
 }

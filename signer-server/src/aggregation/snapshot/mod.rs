@@ -1,18 +1,21 @@
 //! A snapshot: everything that one job needs, taken from a request's body and checked.
 //!
 //! `json` and `ssz` read the two forms of one schema into an [`envelope`]; `check` turns it into a
-//! [`Snapshot`] and says what is wrong with it; `identity` gives it its name. A bad single or child
-//! is no error: it keeps its place, with a note of what is wrong, and spoils nothing else. What is
-//! wrong with the envelope (everything around the entries) refuses the whole.
+//! [`Snapshot`] and says what is wrong with it, `entries` what with a single or child; `identity`
+//! gives it its name. A bad single or child is no error: it keeps its place, with a note of what is
+//! wrong, and spoils nothing else. What is wrong with the envelope (everything around the entries)
+//! refuses the whole.
 //!
 //! Invariant: a snapshot owns its bytes and never changes. The worker decodes points from them, so
 //! nothing that a caller, a cache or another job does can reach into a running job.
 
 mod check;
+mod entries;
 mod envelope;
 mod error;
 mod identity;
 mod json;
+mod json_entries;
 mod ssz;
 
 use std::{collections::BTreeMap, time::Duration};
