@@ -9,12 +9,15 @@
 //! exactly one final state, with a reason; every entry of a group that was proved is in exactly one
 //! of `used`, `covered`, `rejected` and `unprocessed`.
 
+pub mod answers;
 pub mod dispatch;
 mod intake;
 pub mod job;
 mod point_cache;
 mod prover;
 pub mod service;
+mod shared;
+pub mod signing;
 pub mod snapshot;
 mod store;
 pub mod tables;
@@ -23,10 +26,9 @@ mod tests;
 pub mod view;
 mod worker;
 
+pub use answers::{Accepted, NoGroup, NoJob, Status, SubmitError};
 pub use job::{Ending, GroupStatus, GroupToSign, JobState};
-pub use service::{
-    Accepted, AggregationOptions, AggregationService, GroupSigner, NoGroup, NoJob, SigningWork,
-    Status, SubmitError,
-};
+pub use service::{AggregationOptions, AggregationService};
+pub use signing::{GroupSigner, SigningWork};
 pub use snapshot::{Format, JobId};
 pub use store::Event;

@@ -1,52 +1,40 @@
 //! The aggregation service: takes submissions, hands groups to its threads, keeps the results.
 //!
 //! Bodies are read on one thread of low priority, groups are proved on others; none of them ever
-//! signs or sees a key. One lock guards dispatcher and store, and is never held while something is
-//! read, proved or signed.
+//! signs or sees a key.
 
 use std::{
     fmt,
     num::NonZeroUsize,
-    ops::RangeInclusive,
     sync::{Arc, atomic::Ordering},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use futures_util::future::BoxFuture;
 use parking_lot::{Condvar, Mutex};
 use signer_client::wire::Slot;
 use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
-    dispatch::{Cancelled, Dispatcher, Next, Request, Submitted},
+    answers::{Accepted, NoGroup, NoJob, Status, SubmitError},
+    dispatch::{Cancelled, Dispatcher},
     intake::Intake,
-    job::{DropReason, Ending, GroupResult, GroupStatus, GroupToSign, JobState},
+    job::{DropReason, Ending, GroupToSign},
     point_cache::Points,
     prover::{BlsProver, Prover},
-    snapshot::{
-        Deadline, Delivery, Format, JobId, OnBusy, SignWish, Snapshot, SnapshotError, Submission,
-        Surroundings, read,
-    },
-    store::{Event, Found, Job, Retention, Store},
+    shared::{MAX_LANES, Shared, State},
+    signing::GroupSigner,
+    snapshot::{Format, JobId, SignWish},
+    store::{Event, Job, Retention, Store},
     tables::Tables,
     view::JobView,
     worker,
 };
 use crate::{
     audit::Client,
-    clock,
     duty::{Network, NetworkClock},
-    telemetry::metrics::{AggregationDrop, Metrics},
+    telemetry::metrics::Metrics,
 };
-
-/// Most lanes that have something to do at a time. Each holds at most two snapshots.
-const MAX_LANES: usize = 8;
-
-/// How far a job's slot may lie before the present one, in slots.
-const SLOTS_BEHIND: u64 = 64;
-/// And after it.
-const SLOTS_AHEAD: u64 = 2;
 
 /// For how many slots the result of a job is kept.
 const RETENTION_SLOTS: u32 = 4;
@@ -62,110 +50,6 @@ pub struct AggregationOptions {
     pub max_jobs: usize,
 }
 
-/// Signs aggregates that a job asks to be signed: after its groups are proved, outside of the
-/// worker, by the ordinary way of a signing request.
-pub trait GroupSigner: Send + Sync {
-    /// Signs what it is asked for. Each group that has a wish gets one answer, by its place: JSON for
-    /// the caller.
-    fn sign(&self, work: SigningWork) -> BoxFuture<'static, Vec<(usize, Box<str>)>>;
-}
-
-/// The groups of a job, proved, with wishes to sign some of them.
-#[derive(Debug)]
-pub struct SigningWork {
-    /// The job.
-    pub job: JobId,
-    /// Who submitted it.
-    pub client: Client,
-    /// The groups and their wishes.
-    pub snapshot: Arc<Snapshot>,
-    /// Their results. Only an aggregate that is verified may be signed.
-    pub results: Vec<Arc<GroupResult>>,
-}
-
-/// What became of a submission.
-#[derive(Debug)]
-pub struct Accepted {
-    /// The job.
-    pub id: JobId,
-    /// Whether the same snapshot was there before.
-    pub is_known: bool,
-    /// Jobs of its lane before it; `None` if it does not wait.
-    pub position: Option<usize>,
-    /// As it stands.
-    pub view: JobView,
-}
-
-/// Why a submission was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum SubmitError {
-    /// There is something wrong with it.
-    #[error(transparent)]
-    Snapshot(#[from] SnapshotError),
-    /// Its lane is busy, and it would rather be refused.
-    #[error("the lane is busy: one job runs and one is pending")]
-    Busy,
-    /// Too many lanes are busy.
-    #[error("{MAX_LANES} lanes are busy already")]
-    TooManyLanes,
-    /// Too many bodies wait to be read.
-    #[error("too many submissions wait to be read")]
-    Overloaded,
-    /// The signer stops.
-    #[error("the signer is being stopped")]
-    Stopping,
-    /// A fault of this program.
-    #[error("internal error")]
-    Internal,
-}
-
-/// A job that is asked for is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoJob {
-    /// It is not known.
-    #[error("no such job")]
-    Unknown,
-    /// It is no longer kept.
-    #[error("the result is no longer kept; the job ended as {0}")]
-    Evicted(Ending),
-}
-
-/// A group that is asked for is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoGroup {
-    /// Its job is not there.
-    #[error(transparent)]
-    Job(#[from] NoJob),
-    /// The job has no such group.
-    #[error("group is {group}; the job has {groups}, counted from 0")]
-    OutOfRange {
-        /// The place that was asked for.
-        group: usize,
-        /// Number of groups.
-        groups: usize,
-    },
-    /// It has no result yet, or its job did no work.
-    #[error("the group is not finished")]
-    Unfinished,
-}
-
-/// What the service is doing.
-#[derive(Debug)]
-pub struct Status {
-    /// Busy lanes: name, running and pending job.
-    pub lanes: Vec<(String, Option<JobId>, Option<JobId>)>,
-    /// Jobs that are kept.
-    pub jobs: usize,
-    /// Tables of public keys.
-    pub tables: usize,
-    /// Public keys in the cache.
-    pub cached_keys: usize,
-    /// Signatures in the cache.
-    pub cached_signatures: usize,
-    /// Threads that prove.
-    pub threads: usize,
-}
-
 /// The running service. Stop it with [`AggregationService::close`].
 pub struct AggregationService {
     shared: Arc<Shared>,
@@ -177,35 +61,6 @@ impl fmt::Debug for AggregationService {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("AggregationService").finish_non_exhaustive()
     }
-}
-
-/// What its threads share.
-pub(super) struct Shared {
-    state: Mutex<State>,
-    /// Something may be there to do.
-    work: Condvar,
-    pub(super) points: Points,
-    tables: Tables,
-    network: Network,
-    clock: Option<NetworkClock>,
-    pub(super) metrics: Arc<Metrics>,
-    options: AggregationOptions,
-    signer: Option<Arc<dyn GroupSigner>>,
-    runtime: Handle,
-}
-
-struct State {
-    dispatcher: Dispatcher<JobId, Instant>,
-    store: Store,
-}
-
-/// A group to be proved.
-pub(super) struct Task {
-    pub(super) job: JobId,
-    pub(super) group: usize,
-    pub(super) snapshot: Arc<Snapshot>,
-    pub(super) deadline: Instant,
-    pub(super) is_cancelled: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl AggregationService {
@@ -444,182 +299,4 @@ impl Drop for AggregationService {
     fn drop(&mut self) {
         self.begin_stop();
     }
-}
-
-impl Shared {
-    fn read(&self, body: &[u8], format: Format) -> Result<Submission, SubmitError> {
-        let surroundings = Surroundings {
-            network: &self.network,
-            window: self.window(),
-            tables: &self.tables,
-            can_sign: self.signer.is_some(),
-        };
-        Ok(read(body, format, &surroundings)?)
-    }
-
-    fn window(&self) -> Option<RangeInclusive<u64>> {
-        let now = self.clock?.slot_at(now_unix_ms())?.0;
-        Some(now.saturating_sub(SLOTS_BEHIND)..=now.saturating_add(SLOTS_AHEAD))
-    }
-
-    fn submit(&self, submission: Submission, client: Client) -> Result<Accepted, SubmitError> {
-        let Submission { id, snapshot, delivery } = submission;
-        let Delivery { deadline, lane, on_busy } = delivery;
-        let now = Instant::now();
-        let deadline = match deadline {
-            None => now + self.options.deadline,
-            Some(Deadline::After(after)) => now + after,
-            Some(Deadline::AtUnixMs(at)) => {
-                now + Duration::from_millis(at.saturating_sub(now_unix_ms()))
-                    .min(Duration::from_millis(super::snapshot::MAX_DEADLINE_MS))
-            }
-        };
-        let mut state = self.state.lock();
-        if let Found::Here(job) = state.store.find(id, now) {
-            return Ok(Accepted { id, is_known: true, position: None, view: job.view() });
-        }
-        let request = Request {
-            job: id,
-            slot: snapshot.slot.0,
-            deadline,
-            groups: snapshot.groups.len(),
-            is_refusable: on_busy == OnBusy::Reject,
-        };
-        let submitted = state.dispatcher.submit(&lane, request);
-        match submitted {
-            Submitted::Busy => {
-                self.metrics.aggregation_dropped(AggregationDrop::Rejected);
-                return Err(SubmitError::Busy);
-            }
-            Submitted::TooManyLanes => {
-                self.metrics.aggregation_dropped(AggregationDrop::Rejected);
-                return Err(SubmitError::TooManyLanes);
-            }
-            Submitted::Closed => {
-                self.metrics.aggregation_dropped(AggregationDrop::Shutdown);
-                return Err(SubmitError::Stopping);
-            }
-            Submitted::Pending { .. } | Submitted::Dropped => {}
-        }
-        self.metrics.aggregation_job_accepted();
-        state.store.insert(Job::new(id, Arc::new(snapshot), lane, client, now, deadline));
-        let position = if let Submitted::Pending { position, displaced } = submitted {
-            if let Some(displaced) = displaced {
-                let ending = Ending::Dropped(DropReason::Superseded { by: id });
-                self.end(&mut state, displaced, ending);
-            }
-            self.work.notify_one();
-            Some(position)
-        } else {
-            self.end(&mut state, id, Ending::Dropped(DropReason::Stale));
-            None
-        };
-        let view = state.store.get(id).map(Job::view).ok_or(SubmitError::Internal)?;
-        Ok(Accepted { id, is_known: false, position, view })
-    }
-
-    fn look<R>(&self, id: JobId, with: impl FnOnce(&Job) -> R) -> Result<R, NoJob> {
-        match self.state.lock().store.find(id, Instant::now()) {
-            Found::Here(job) => Ok(with(job)),
-            Found::Evicted(ending) => Err(NoJob::Evicted(ending)),
-            Found::Unknown => Err(NoJob::Unknown),
-        }
-    }
-
-    /// Waits for a group to prove; `None` when there will be none any more.
-    pub(super) fn next_task(&self) -> Option<Task> {
-        let mut state = self.state.lock();
-        loop {
-            let now = Instant::now();
-            match state.dispatcher.next(now) {
-                Some(Next::Expired { job }) => {
-                    self.end(&mut state, job, Ending::ExpiredBeforeStart);
-                }
-                Some(Next::Group { job: id, group }) => {
-                    // Other threads may take further groups of it, or another lane's.
-                    self.work.notify_one();
-                    let Some(job) = state.store.get_mut(id) else { continue };
-                    if job.started.is_none() {
-                        job.started = Some(now);
-                        job.enter(JobState::Running);
-                        self.metrics.aggregation_started(now - job.submitted);
-                    }
-                    let Some(snapshot) = job.snapshot.clone() else { continue };
-                    return Some(Task {
-                        job: id,
-                        group,
-                        snapshot,
-                        deadline: job.deadline,
-                        is_cancelled: job.is_cancelled.clone(),
-                    });
-                }
-                None if state.dispatcher.is_finished() => {
-                    self.work.notify_all();
-                    return None;
-                }
-                None => self.work.wait(&mut state),
-            }
-        }
-    }
-
-    /// A group is proved, in whatever way.
-    pub(super) fn finish_group(self: &Arc<Self>, task: &Task, result: GroupResult) {
-        let mut state = self.state.lock();
-        if let Some(job) = state.store.get_mut(task.job) {
-            job.finish_group(Arc::new(result));
-        }
-        if state.dispatcher.group_finished(task.job) {
-            self.finish_job(&mut state, task);
-            self.work.notify_one();
-        }
-    }
-
-    fn finish_job(self: &Arc<Self>, state: &mut State, task: &Task) {
-        let Some(job) = state.store.get_mut(task.job) else { return };
-        let results: Vec<_> = job.results.iter().flatten().cloned().collect();
-        let was_cancelled = task.is_cancelled.load(Ordering::Relaxed)
-            && results.iter().any(|result| result.status == GroupStatus::Cancelled);
-        let ending = Ending::of(results.iter().map(|result| result.status), was_cancelled);
-        let wishes = task.snapshot.groups.iter().any(|group| group.sign.is_some());
-        let Some(signer) = self.signer.clone().filter(|_| wishes && !was_cancelled) else {
-            return self.end(state, task.job, ending);
-        };
-        job.enter(JobState::Signing);
-        let work = SigningWork {
-            job: task.job,
-            client: job.client.clone(),
-            snapshot: task.snapshot.clone(),
-            results,
-        };
-        let (shared, id) = (self.clone(), task.job);
-        self.runtime.spawn(async move {
-            let answers = signer.sign(work).await;
-            let mut state = shared.state.lock();
-            if let Some(job) = state.store.get_mut(id) {
-                job.signed = answers;
-            }
-            shared.end(&mut state, id, ending);
-        });
-    }
-
-    /// Ends a job and counts how.
-    fn end(&self, state: &mut State, id: JobId, ending: Ending) {
-        let now = Instant::now();
-        let Some(job) = state.store.end(id, ending, now) else { return };
-        self.metrics.aggregation_ended(
-            ending,
-            job.started.map(|started| now.saturating_duration_since(started)),
-            signed_seconds(now, job.deadline),
-        );
-        tracing::debug!(job = %id, %ending, "an aggregation job ended");
-    }
-}
-
-/// Seconds from one time to another; negative when it lies before.
-fn signed_seconds(from: Instant, to: Instant) -> f64 {
-    if to >= from { (to - from).as_secs_f64() } else { -(from - to).as_secs_f64() }
-}
-
-fn now_unix_ms() -> u64 {
-    clock::now_unix_micros().max(0).cast_unsigned() / 1000
 }

@@ -13,7 +13,7 @@ use midslot_aggregation::{GroupEnd, GroupOutcome, StopReason};
 use super::{
     job::{GroupResult, GroupStatus, Phases},
     prover::{JobCheckpoint, Prover},
-    service::{Shared, Task},
+    shared::{Shared, Task},
     view,
 };
 use crate::low_priority;
