@@ -4,10 +4,11 @@
 //! Every figure is a ratio of two sides that were measured in turns in the same run; the medians of
 //! the turns are compared. `cargo signing-bench` runs all of it, `cargo signing-bench NAME ...`
 //! only the rows of those names: batch, burst, distinct, block, audit, lane, records,
-//! records-postgres, aggregation, interference. `lane` is a table: what slashing protection clears on each database,
+//! records-postgres, aggregation, aggregation-slot, interference. `lane` is a table: what slashing protection clears on each database,
 //! and what that costs. `records` and `records-postgres` are the time and the memory of moving many
-//! records in and out, `aggregation` is what the aggregation worker's prove step takes on one core,
-//! `interference` what a saturated worker costs those who want signatures.
+//! records in and out, `aggregation` and `aggregation-slot` are what the aggregation worker's prove
+//! step takes on one core for one committee and for all of a slot, `interference` is what
+//! a saturated worker costs those who want signatures.
 //!
 //! `cargo signer-experiment` is another matter: whole slots of thousands of validators ([`experiment`]).
 
@@ -47,6 +48,7 @@ fn main() -> Result<()> {
         "records",
         "records-postgres",
         "aggregation",
+        "aggregation-slot",
         "interference",
     ];
     if let Some(unknown) = chosen.iter().find(|name| !known.contains(&name.as_str())) {
@@ -81,7 +83,10 @@ fn main() -> Result<()> {
             records::move_in_and_out_of_postgres().await?;
         }
         if wants("aggregation") {
-            aggregation::tables()?;
+            aggregation::one_committee()?;
+        }
+        if wants("aggregation-slot") {
+            aggregation::all_committees()?;
         }
         if wants("interference") {
             interference::compare().await?;
