@@ -1,14 +1,16 @@
 //! What went wrong in aggregators of other clients, one test for each that belongs to the prove step.
 
+use std::sync::Arc;
+
 use midslot_aggregation::{
-    Child, Counts, Entry, Group, GroupEnd, Options, Overlap, RejectReason, SignatureBytes,
-    VerifyMode,
+    Child, Counts, Entry, Group, GroupEnd, KeyBytes, KeyTable, Options, Overlap, RejectReason,
+    SignatureBytes, VerifyMode,
 };
 
 use crate::committee::{
-    AGGREGATE, EACH, assert_each_entry_once, bits, child, committee, negative, prove,
-    proved_positions, raw, rejections, signature, signature_of_other_message, signed_by, single,
-    sum, sum_of,
+    AGGREGATE, EACH, MESSAGE, assert_each_entry_once, bits, bits_len, child, committee, negative,
+    prove, proved_positions, public_key, raw, rejections, signature, signature_of_other_message,
+    signed_by, single, sum, sum_of,
 };
 
 /// A snapshot that shared signature handles with the store crashed when the store freed them. A
@@ -152,8 +154,33 @@ fn no_group_is_refused_for_what_earlier_ones_took() {
     assert_eq!(counts(&cheap), before);
 }
 
-/// Many bad signatures: the search for them by halves gives way to single checks, so that nobody can
-/// make it cost more than twice what checking each would.
+/// Many bad signatures: the search for them by halves goes over to ever smaller parts, so that nobody
+/// can make it cost much more than checking each would, and one in eight still costs less.
+#[test]
+fn the_more_entries_are_bad_the_smaller_the_parts_that_are_checked() {
+    // 64 validators, each at eight positions.
+    let keys = (0..512).map(|position| KeyBytes::Compressed(public_key(position % 64)));
+    let whole = Group {
+        message: MESSAGE,
+        bits_len: bits_len(512),
+        keys: Arc::new(KeyTable(keys.collect())),
+        singles: (0..512).map(|at| single(at, &signature(usize::from(at % 64)))).collect(),
+        children: Vec::new(),
+    };
+    let wrong = signature_of_other_message(0);
+    let checks = |bad: &dyn Fn(u16) -> bool| {
+        let mut group = whole.clone();
+        for position in (0..512).filter(|&position| bad(position)) {
+            group.singles[usize::from(position)] = single(position, &wrong);
+        }
+        prove(&group, EACH).counts.bisect_checks
+    };
+    assert!(checks(&|position| position % 8 == 0) <= 440, "one in eight");
+    assert!(checks(&|_| true) <= 540, "all");
+    assert!(checks(&|position| position % 8 != 0) <= 590, "seven in eight");
+}
+
+/// The same where entries are few.
 #[test]
 fn blame_costs_at_most_two_checks_for_each_entry() {
     let mut group = signed_by(60, &(0..60).collect::<Vec<_>>());
