@@ -462,7 +462,8 @@ async fn the_typed_client_knows_jobs_tables_and_refusals() {
     assert_eq!(client.aggregate(&request, soon()).await.unwrap().job_id, job.job_id);
     assert_eq!(client.cancel(&job.job_id, soon()).await.unwrap(), job);
     let status = client.aggregation_status(soon()).await.unwrap();
-    assert_eq!((status.jobs, status.tables), (1, 1));
+    assert_eq!((status.jobs, status.tables, status.accepted), (1, 1, 1));
+    assert_eq!((status.ended["done"], status.ended["dropped"]), (1, 0));
 
     let unknown = format!("agg_{}", "0".repeat(32));
     for id in [unknown.as_str(), "agg_0", "../status", ""] {

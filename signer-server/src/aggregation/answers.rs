@@ -1,11 +1,14 @@
 //! What the service answers, and why it does not.
 
+use signer_client::wire::Slot;
+
 use super::{
     job::Ending,
     shared::MAX_LANES,
     snapshot::{JobId, SnapshotError},
     view::JobView,
 };
+use crate::telemetry::metrics::AggregationCounts;
 
 /// What became of a submission.
 #[derive(Debug)]
@@ -76,8 +79,8 @@ pub enum NoGroup {
 /// What the service is doing.
 #[derive(Debug)]
 pub struct Status {
-    /// Busy lanes: name, running and pending job.
-    pub lanes: Vec<(String, Option<JobId>, Option<JobId>)>,
+    /// Busy lanes.
+    pub lanes: Vec<LaneStatus>,
     /// Jobs that are kept.
     pub jobs: usize,
     /// Tables of public keys.
@@ -88,4 +91,17 @@ pub struct Status {
     pub cached_signatures: usize,
     /// Threads that prove.
     pub threads: usize,
+    /// What became of the jobs since the start.
+    pub counts: AggregationCounts,
+}
+
+/// What a busy lane is doing.
+#[derive(Debug)]
+pub struct LaneStatus {
+    /// Its name.
+    pub name: String,
+    /// The job that runs, and its slot.
+    pub running: Option<(JobId, Slot)>,
+    /// The job that comes next, and its slot.
+    pub pending: Option<(JobId, Slot)>,
 }

@@ -26,7 +26,7 @@ mod tests;
 pub mod view;
 mod worker;
 
-pub use answers::{Accepted, NoGroup, NoJob, Status, SubmitError};
+pub use answers::{Accepted, LaneStatus, NoGroup, NoJob, Status, SubmitError};
 pub use job::{Ending, GroupStatus, GroupToSign, JobState};
 pub use service::{AggregationOptions, AggregationService};
 pub use signing::{GroupSigner, SigningWork};

@@ -16,7 +16,7 @@ use signer_client::wire::Slot;
 use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
-    answers::{Accepted, NoGroup, NoJob, Status, SubmitError},
+    answers::{Accepted, LaneStatus, NoGroup, NoJob, Status, SubmitError},
     dispatch::{Cancelled, Dispatcher},
     intake::Intake,
     job::{DropReason, Ending, GroupToSign},
@@ -251,16 +251,23 @@ impl AggregationService {
         let (cached_keys, cached_signatures) = self.shared.points.len();
         let mut state = self.shared.state.lock();
         state.store.evict(Instant::now());
-        let lanes = state.dispatcher.lanes();
+        let with_slot = |job: Option<JobId>| {
+            let job = state.store.get(job?)?;
+            Some((job.id, Slot(job.slot)))
+        };
+        let lanes = state.dispatcher.lanes().map(|(name, running, pending)| LaneStatus {
+            name: name.to_owned(),
+            running: with_slot(running),
+            pending: with_slot(pending),
+        });
         Status {
-            lanes: lanes
-                .map(|(name, running, pending)| (name.to_owned(), running, pending))
-                .collect(),
+            lanes: lanes.collect(),
             jobs: state.store.len(),
             tables: self.shared.tables.len(),
             cached_keys,
             cached_signatures,
             threads: self.shared.options.threads.get(),
+            counts: self.shared.metrics.aggregation_counts(),
         }
     }
 

@@ -13,7 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::{
     body::MaxBodyBytes,
     body_budget::BodyBudget,
-    layers::{access_log, cors, host_allow_list},
+    layers::{access_log, cors, host_allow_list, too_large},
     reply,
     routes::{self, sign_batch::MaxBatchKeys},
     server_timing::ServerTiming,
@@ -159,6 +159,7 @@ impl SigningPort {
         }
         let router = router
             .fallback(reply::unknown_path)
+            .layer(from_fn(too_large::close))
             .layer(from_fn_with_state(Arc::new(self.host_allow_list), host_allow_list::check))
             // Before the host: a browser's request is answered by its origin alone.
             .layer(from_fn_with_state(Arc::new(self.cors_origins), cors::check))

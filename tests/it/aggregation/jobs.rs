@@ -73,6 +73,7 @@ async fn a_busy_lane_replaces_refuses_and_shows_what_it_does() {
             job["attempt"] = attempt.into();
             job
         };
+        let running_slot = get(&signer, &running).await.json()["slot"].take();
         let displaced = path_of(&signer, &numbered(1)).await;
         let waiting = get(&signer, &displaced).await.json();
         let mut refusable = numbered(2);
@@ -100,11 +101,23 @@ async fn a_busy_lane_replaces_refuses_and_shows_what_it_does() {
         assert!(pending.ends_with(dropped["superseded_by"].as_str().unwrap()), "{dropped}");
         assert_eq!(other["position"], 0);
         let name = |path: &str| json!(path.rsplit('/').next());
-        let lane =
-            json!({ "lane": "default", "running": name(&running), "pending": name(&pending) });
+        let lane = json!({
+            "lane": "default",
+            "running": name(&running),
+            "running_slot": running_slot,
+            "pending": name(&pending),
+            "pending_slot": get(&signer, &pending).await.json()["slot"],
+        });
         assert!(status["lanes"].as_array().unwrap().contains(&lane), "{status}");
         assert_eq!((&status["threads"], &status["tables"]), (&json!(1), &json!(1)));
         assert!(status["jobs"].as_u64().unwrap() >= 4, "{status}");
+        let tries = u64::from(attempt) + 1;
+        assert!(status["accepted"].as_u64().unwrap() >= 4 * tries, "{status}");
+        for reason in ["superseded", "rejected"] {
+            assert!(status["dropped"][reason].as_u64().unwrap() >= 1, "{status}");
+        }
+        assert_eq!(status["dropped"]["shutdown"], 0, "{status}");
+        assert!(status["ended"]["dropped"].as_u64().unwrap() >= 1, "{status}");
         let over = until(&signer, &running, "cancelled").await.json();
         assert_eq!(over["reason"], "cancelled", "{over}");
         let next = until(&signer, &pending, "done").await.json();

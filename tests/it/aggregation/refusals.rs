@@ -31,6 +31,8 @@ async fn a_body_that_is_no_job_is_refused_with_what_is_wrong() {
         let answer = post(&signer, JOBS, body.clone()).await;
         assert_eq!(answer.status.as_u16(), status, "{body}: {}", answer.text());
         assert!(answer.text().contains(message), "{message}: {}", answer.text());
+        let ends = answer.headers.get("connection").is_some_and(|value| value == "close");
+        assert_eq!(ends, status == 413, "the rest of a body that is too large is not read");
     }
     let table = put_table(&signer, &large_table().0, large_table().1).await;
     assert_eq!(table.status, StatusCode::PAYLOAD_TOO_LARGE, "{}", table.text());

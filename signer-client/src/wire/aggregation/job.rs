@@ -287,6 +287,13 @@ pub struct AggregationStatus {
     pub cached_pubkeys: usize,
     /// Signatures in the cache.
     pub cached_signatures: usize,
+    /// Jobs that were taken since the start.
+    pub accepted: u64,
+    /// Of these, those that ended, by how: `done`, `incomplete` (some of its groups are), `cancelled`,
+    /// `expired`, `failed`, `dropped`.
+    pub ended: BTreeMap<String, u64>,
+    /// Jobs that did no work, by why: `superseded`, `stale`, `rejected`, `shutdown`.
+    pub dropped: BTreeMap<String, u64>,
 }
 
 /// A busy lane.
@@ -296,6 +303,10 @@ pub struct LaneStatus {
     pub lane: String,
     /// The job that runs.
     pub running: Option<String>,
+    /// Its slot.
+    pub running_slot: Option<Slot>,
     /// The job that comes next.
     pub pending: Option<String>,
+    /// Its slot.
+    pub pending_slot: Option<Slot>,
 }

@@ -32,6 +32,17 @@ pub enum AggregationDrop {
     Shutdown,
 }
 
+/// What became of the aggregation jobs since the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AggregationCounts {
+    /// Jobs that were taken.
+    pub accepted: u64,
+    /// Of these, those that ended, by how.
+    pub ended: Vec<(&'static str, u64)>,
+    /// Jobs that did no work, by why.
+    pub dropped: Vec<(&'static str, u64)>,
+}
+
 #[derive(Debug)]
 pub(super) struct AggregationMetrics {
     accepted: Counter,
@@ -77,6 +88,15 @@ impl Metrics {
     /// An aggregation job was taken.
     pub fn aggregation_job_accepted(&self) {
         self.aggregation.accepted.inc();
+    }
+
+    /// What became of the aggregation jobs so far.
+    pub fn aggregation_counts(&self) -> AggregationCounts {
+        AggregationCounts {
+            accepted: self.aggregation.accepted.get(),
+            ended: self.aggregation.jobs.counts(),
+            dropped: self.aggregation.dropped.counts(),
+        }
     }
 
     /// An aggregation job was started after `waited`.

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use midslot_aggregation::{KeepReason, RejectReason};
+use prometheus_client::metrics::counter::Counter;
 
 use super::aggregation::AggregationDrop;
 use crate::{
@@ -334,6 +335,13 @@ impl<L: Label, M> ByLabel<L, M> {
     /// The metric of one value.
     pub(super) fn get(&self, value: L) -> &M {
         &self.metrics[value.index()]
+    }
+}
+
+impl<L: Label> ByLabel<L, Counter> {
+    /// What was counted so far, by the value on the page.
+    pub(super) fn counts(&self) -> Vec<(&'static str, u64)> {
+        L::all().into_iter().map(L::text).zip(self.metrics.iter().map(Counter::get)).collect()
     }
 }
 

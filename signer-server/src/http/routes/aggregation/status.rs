@@ -1,13 +1,14 @@
 //! `GET /midslot/v1/aggregation/status`.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 use serde::Serialize;
+use signer_client::wire::Slot;
 
 use crate::{
-    aggregation::{AggregationService, Status},
+    aggregation::{AggregationService, JobId, LaneStatus, Status},
     http::reply,
 };
 
@@ -19,22 +20,32 @@ struct StatusView {
     tables: usize,
     cached_pubkeys: usize,
     cached_signatures: usize,
+    accepted: u64,
+    ended: BTreeMap<&'static str, u64>,
+    dropped: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Serialize)]
 struct LaneView {
     lane: String,
     running: Option<String>,
+    running_slot: Option<Slot>,
     pending: Option<String>,
+    pending_slot: Option<Slot>,
 }
 
 /// What the worker is doing.
 pub(in crate::http) async fn get(State(service): State<Arc<AggregationService>>) -> Response {
-    let Status { lanes, jobs, tables, cached_keys, cached_signatures, threads } = service.status();
-    let lanes = lanes.into_iter().map(|(lane, running, pending)| LaneView {
+    let Status { lanes, jobs, tables, cached_keys, cached_signatures, threads, counts } =
+        service.status();
+    let name = |job: Option<(JobId, Slot)>| job.map(|(id, _)| id.to_string());
+    let slot = |job: Option<(JobId, Slot)>| job.map(|(_, slot)| slot);
+    let lanes = lanes.into_iter().map(|LaneStatus { name: lane, running, pending }| LaneView {
         lane,
-        running: running.map(|job| job.to_string()),
-        pending: pending.map(|job| job.to_string()),
+        running: name(running),
+        running_slot: slot(running),
+        pending: name(pending),
+        pending_slot: slot(pending),
     });
     let status = StatusView {
         threads,
@@ -43,6 +54,9 @@ pub(in crate::http) async fn get(State(service): State<Arc<AggregationService>>)
         tables,
         cached_pubkeys: cached_keys,
         cached_signatures,
+        accepted: counts.accepted,
+        ended: counts.ended.into_iter().collect(),
+        dropped: counts.dropped.into_iter().collect(),
     };
     reply::json(StatusCode::OK, &status)
 }
