@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    groups::{ROOT, child, public_key, signature},
+    groups::{self, ROOT, child, public_key, signature},
     *,
 };
 
@@ -62,6 +62,35 @@ async fn what_is_over_a_limit_in_an_entry_costs_that_entry() {
     let reasons: Vec<_> = rejected.iter().map(|entry| entry["reason"].as_str().unwrap()).collect();
     assert_eq!(reasons, ["bad_encoding", "position_out_of_range", "position_out_of_range"]);
     assert_eq!(done["groups"][0]["aggregate"]["bits"], "0x18", "{done}");
+    service.close();
+}
+
+/// Two thousand singles that claim two thousand positions each would be four million of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_single_has_at_most_the_positions_of_the_largest_committee_with_duplicates() {
+    let service = service(1, &metrics());
+    let several = |positions: u16, attempt: u32| {
+        let pos: Vec<_> = (0..positions).collect();
+        let mut job = job(
+            9,
+            &[json!({
+                "kind": "raw", "signing_root": groups::root(ROOT), "bits_len": 2048,
+                "pubkeys": vec![public_key(0); 2048],
+                "singles": [{ "pos": pos, "signature": signature(0, &ROOT) }],
+            })],
+        );
+        job["attempt"] = attempt.into();
+        job
+    };
+    let done = run(&service, &several(512, 0)).await;
+    assert_eq!(done["groups"][0]["aggregate"]["coverage"], 512, "{done}");
+    for (attempt, positions) in [(1, 513), (2, 2048)] {
+        let done = run(&service, &several(positions, attempt)).await;
+        let rejected = &done["groups"][0]["rejected"]["entries"][0];
+        assert_eq!(rejected["reason"], "position_out_of_range", "{done}");
+        let detail = "pos names more positions than the 512 that a single can have";
+        assert_eq!(rejected["detail"], detail);
+    }
     service.close();
 }
 
