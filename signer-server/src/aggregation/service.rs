@@ -12,7 +12,6 @@ use std::{
 };
 
 use parking_lot::{Condvar, Mutex};
-use signer_client::wire::Slot;
 use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
@@ -27,7 +26,7 @@ use super::{
     snapshot::{Format, JobId, SignWish},
     store::{Event, Job, Retention, Store},
     tables::Tables,
-    view::JobView,
+    view::{JobView, Json},
     worker,
 };
 use crate::{
@@ -164,15 +163,12 @@ impl AggregationService {
     /// When it is not there.
     pub async fn ended_job(&self, id: JobId, wait: Duration) -> Result<JobView, NoJob> {
         let until = tokio::time::Instant::now() + wait;
-        loop {
-            let (mut changes, view) = self.shared.look(id, |job| (job.watch(), job.view()))?;
-            if view.reason.is_some() {
-                return Ok(view);
-            }
-            if tokio::time::timeout_at(until, changes.changed()).await.is_err() {
-                return self.shared.look(id, Job::view);
-            }
+        let (mut changes, mut is_over) =
+            self.shared.look(id, |job| (job.watch(), job.state.ending().is_some()))?;
+        while !is_over && tokio::time::timeout_at(until, changes.changed()).await.is_ok() {
+            is_over = self.shared.look(id, |job| job.state.ending().is_some())?;
         }
+        self.shared.look(id, Job::view)
     }
 
     /// The events of a job from that number on, waiting for the first of them. Empty when there will
@@ -184,7 +180,7 @@ impl AggregationService {
         &self,
         id: JobId,
         first: usize,
-    ) -> Result<Vec<(usize, Event, Option<Arc<str>>)>, NoJob> {
+    ) -> Result<Vec<(usize, Event, Option<Json>)>, NoJob> {
         loop {
             let (mut changes, events, is_over) = self.shared.look(id, |job| {
                 (job.watch(), job.events_from(first), job.state.ending().is_some())
@@ -230,14 +226,7 @@ impl AggregationService {
             let groups = job.results.len();
             let result = job.results.get(group).ok_or(NoGroup::OutOfRange { group, groups })?;
             let result = result.as_ref().ok_or(NoGroup::Unfinished)?;
-            Ok(GroupToSign {
-                fork_info: job.fork_info,
-                fork: job.fork,
-                slot: Slot(job.slot),
-                subject: result.subject,
-                aggregate: result.aggregate.clone(),
-                wish,
-            })
+            Ok(job.group_to_sign(result, wish))
         })?
     }
 

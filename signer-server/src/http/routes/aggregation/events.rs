@@ -72,7 +72,7 @@ async fn chunk(
         // Writing to a text does not fail.
         let _ = match (event, json) {
             (Event::Group(_), Some(json)) => {
-                write!(text, "id: {number}\nevent: group\ndata: {json}\n\n")
+                write!(text, "id: {number}\nevent: group\ndata: {}\n\n", json.get())
             }
             (Event::Group(_), None) => Ok(()),
             (Event::State(state), _) if state.ending().is_some() => {
