@@ -17,7 +17,7 @@ use tokio::{runtime::Handle, sync::oneshot};
 use super::{
     answers::{Accepted, NoGroup, NoJob, Status, SubmitError},
     dispatch::{Cancelled, Dispatcher},
-    intake::Intake,
+    intake::{Intake, NotTaken},
     job::{DropReason, Ending, GroupToSign},
     point_cache::Points,
     prover::{BlsProver, Prover},
@@ -132,15 +132,25 @@ impl AggregationService {
     ) -> Result<Accepted, SubmitError> {
         let (answer, answered) = oneshot::channel();
         let shared = self.shared.clone();
+        let arrived = Instant::now();
         let reading = move || {
             let submission = shared.read(body.as_ref(), format);
             drop(body);
-            let accepted = submission.and_then(|submission| shared.submit(submission, client));
+            let accepted =
+                submission.and_then(|submission| shared.submit(submission, client, arrived));
             // Nobody is left to tell when the client went away; the job stands.
             let _ = answer.send(accepted);
         };
-        self.intake.run(Box::new(reading)).map_err(|_| SubmitError::Overloaded)?;
-        answered.await.unwrap_or(Err(SubmitError::Internal))
+        let taken = match self.intake.run(Box::new(reading)) {
+            Ok(()) => answered.await.unwrap_or(Err(SubmitError::Internal)),
+            Err(NotTaken::Full) => Err(SubmitError::Overloaded),
+            Err(NotTaken::Closed) => Err(SubmitError::Stopping),
+        };
+        if let Err(error) = &taken {
+            self.shared.metrics.aggregation_refused(error.as_refusal());
+            tracing::debug!(%error, "an aggregation job was not taken");
+        }
+        taken
     }
 
     /// A job as it stands. With a time to wait: as it stands after its next change, or then.

@@ -93,13 +93,15 @@ impl Shared {
         &self,
         submission: Submission,
         client: Client,
+        arrived: Instant,
     ) -> Result<Accepted, SubmitError> {
         let Submission { id, snapshot, delivery } = submission;
         let Delivery { deadline, lane, on_busy } = delivery;
         let now = Instant::now();
         let deadline = match deadline {
-            None => now + self.options.deadline,
-            Some(Deadline::After(after)) => now + after,
+            // Bodies wait for each other to be read, and nobody knows that but the clock.
+            None => arrived + self.options.deadline,
+            Some(Deadline::After(after)) => arrived + after,
             Some(Deadline::AtUnixMs(at)) => {
                 now + Duration::from_millis(at.saturating_sub(now_unix_ms()))
                     .min(Duration::from_millis(MAX_DEADLINE_MS))
@@ -133,7 +135,7 @@ impl Shared {
             Submitted::Pending { .. } | Submitted::Dropped => {}
         }
         self.metrics.aggregation_job_accepted();
-        state.store.insert(Job::new(id, Arc::new(snapshot), lane, client, now, deadline));
+        state.store.insert(Job::new(id, Arc::new(snapshot), lane, client, arrived, deadline));
         let position = if let Submitted::Pending { position, displaced } = submitted {
             if let Some(displaced) = displaced {
                 let ending = Ending::Dropped(DropReason::Superseded { by: id });

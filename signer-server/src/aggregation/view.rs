@@ -19,7 +19,7 @@ pub struct Json(Arc<RawValue>);
 
 impl Json {
     /// Writes a value.
-    pub(super) fn of(value: &impl Serialize) -> Self {
+    pub fn of(value: &impl Serialize) -> Self {
         serde_json::value::to_raw_value(value).map_or_else(
             |error| {
                 // Integers and texts under names that are texts.

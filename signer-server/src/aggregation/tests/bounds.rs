@@ -114,3 +114,66 @@ async fn cancelling_in_the_middle_keeps_what_is_finished() {
     assert!(service.cancel(id).unwrap().0, "it is over");
     service.close();
 }
+
+/// A body that cannot be read until it is told so.
+struct Blocked(std::sync::mpsc::Receiver<()>);
+
+impl AsRef<[u8]> for Blocked {
+    fn as_ref(&self) -> &[u8] {
+        let _ = self.0.recv();
+        b"{}"
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadline_counts_from_the_arrival_and_not_from_the_reading() {
+    let service = Arc::new(service(1, &metrics()));
+    let (release, blocked) = std::sync::mpsc::channel();
+    let first = tokio::spawn({
+        let service = service.clone();
+        async move { service.submit(Blocked(blocked), Format::Json, Client::default()).await }
+    });
+    let mut waiting = job(9, &[group(2, 2)]);
+    waiting["deadline_ms"] = 500.into();
+    let second = tokio::spawn({
+        let service = service.clone();
+        async move { submit(&service, &waiting).await.unwrap().id }
+    });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    release.send(()).unwrap();
+    assert!(first.await.unwrap().is_err(), "it is no job");
+    let view = service.ended_job(second.await.unwrap(), PATIENCE).await.unwrap();
+    assert_eq!((view.status, view.reason), ("expired", Some("before_start")));
+    service.close();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_taken_is_counted_by_its_reason() {
+    let metrics = metrics();
+    let service = service_with(1, &metrics, || Endless(BlsProver::default()));
+    let refused = |reason: &str| {
+        let series = "midslot_aggregation_submissions_refused_total";
+        count(&metrics, &format!("{series}{{reason=\"{reason}\"}}"))
+    };
+    let mut unknown_table = job(9, &[group(2, 2)]);
+    unknown_table["groups"][0].as_object_mut().unwrap().remove("pubkeys");
+    unknown_table["groups"][0]["pubkey_table"] = groups::root([5; 32]).into();
+    for (body, reason) in
+        [(json!({}), "malformed"), (job(9, &[]), "unprocessable"), (unknown_table, "table_unknown")]
+    {
+        submit(&service, &body).await.unwrap_err();
+        assert_eq!(refused(reason), 1, "{reason}");
+    }
+    let running = submit(&service, &job(9, &[group(1, 1)])).await.unwrap().id;
+    until_running(&service, running).await;
+    submit(&service, &job(9, &[group(3, 1)])).await.unwrap();
+    let mut refusable = job(9, &[group(5, 1)]);
+    refusable["on_busy"] = "reject".into();
+    submit(&service, &refusable).await.unwrap_err();
+    assert_eq!(refused("busy"), 1);
+    service.close();
+    let error = submit(&service, &job(9, &[group(2, 1)])).await.unwrap_err();
+    assert!(matches!(error, SubmitError::Stopping), "{error}");
+    assert_eq!(refused("shutdown"), 1);
+    assert_eq!(total(&metrics, "midslot_aggregation_submissions_refused_total{"), 5);
+}

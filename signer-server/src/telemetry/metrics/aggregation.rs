@@ -32,6 +32,25 @@ pub enum AggregationDrop {
     Shutdown,
 }
 
+/// Why a job was not taken, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AggregationRefusal {
+    /// The body can't be read.
+    Malformed,
+    /// The body can be read and makes no sense here, such as a slot outside the window.
+    Unprocessable,
+    /// A table of public keys is not here.
+    TableUnknown,
+    /// The lane was busy, and it would rather be refused; or too many lanes were.
+    Busy,
+    /// Too many bodies wait to be read.
+    Overloaded,
+    /// The signer is being stopped.
+    Shutdown,
+    /// A fault of this program.
+    Internal,
+}
+
 #[derive(Debug)]
 pub(super) struct AggregationMetrics {
     accepted: Counter,
@@ -40,6 +59,7 @@ pub(super) struct AggregationMetrics {
     entries: ByLabel<AggregationEntry, Counter>,
     skipped: ByLabel<AggregationSkip, Counter>,
     dropped: ByLabel<AggregationDrop, Counter>,
+    refused: ByLabel<AggregationRefusal, Counter>,
     bisections: Counter,
     gained: Counter,
     queue_time: Histogram,
@@ -60,6 +80,7 @@ impl AggregationMetrics {
             entries: page.counters(names::AGGREGATION_ENTRIES),
             skipped: page.counters(names::AGGREGATION_SKIPPED),
             dropped: page.counters(names::AGGREGATION_DROPPED),
+            refused: page.counters(names::AGGREGATION_REFUSED),
             bisections: page.counter(names::AGGREGATION_BISECTIONS),
             gained: page.counter(names::AGGREGATION_GAINED),
             queue_time: page.histogram(names::AGGREGATION_QUEUE_TIME, times),
@@ -77,6 +98,11 @@ impl Metrics {
     /// An aggregation job was taken.
     pub fn aggregation_job_accepted(&self) {
         self.aggregation.accepted.inc();
+    }
+
+    /// An aggregation job was not taken.
+    pub fn aggregation_refused(&self, reason: AggregationRefusal) {
+        self.aggregation.refused.get(reason).inc();
     }
 
     /// An aggregation job was started after `waited`.

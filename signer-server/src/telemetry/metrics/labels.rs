@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use midslot_aggregation::{KeepReason, RejectReason};
 
-use super::aggregation::AggregationDrop;
+use super::aggregation::{AggregationDrop, AggregationRefusal};
 use crate::{
     aggregation::{
         Ending, GroupStatus,
@@ -255,6 +255,16 @@ label!(AggregationDrop, "reason",
     Shutdown => "shutdown",
 );
 
+label!(AggregationRefusal, "reason",
+    Malformed => "malformed",
+    Unprocessable => "unprocessable",
+    TableUnknown => "table_unknown",
+    Busy => "busy",
+    Overloaded => "overloaded",
+    Shutdown => "shutdown",
+    Internal => "internal",
+);
+
 /// Why a signature did not come into an aggregate, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AggregationSkip {
@@ -368,6 +378,7 @@ mod tests {
         check::<GroupStatus>();
         check::<AggregationEntry>();
         check::<AggregationDrop>();
+        check::<AggregationRefusal>();
         check::<AggregationSkip>();
     }
 }

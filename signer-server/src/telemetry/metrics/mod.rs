@@ -26,12 +26,6 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 
-pub use self::{
-    aggregation::AggregationDrop,
-    category::Category,
-    labels::{KeySource, SlashingOperation},
-    request_timer::RequestTimer,
-};
 use self::{
     aggregation::AggregationMetrics,
     labels::{ByLabel, RequestType},
@@ -42,6 +36,12 @@ use self::{
     proofs::ProofMetrics,
     protection::ProtectionMetrics,
     summary::Summary,
+};
+pub use self::{
+    aggregation::{AggregationDrop, AggregationRefusal},
+    category::Category,
+    labels::{KeySource, SlashingOperation},
+    request_timer::RequestTimer,
 };
 use crate::{
     audit::Outcome,
