@@ -157,7 +157,7 @@ async fn what_is_not_taken_is_counted_by_its_reason() {
     };
     let mut unknown_table = job(9, &[group(2, 2)]);
     unknown_table["groups"][0].as_object_mut().unwrap().remove("pubkeys");
-    unknown_table["groups"][0]["pubkey_table"] = groups::root([5; 32]).into();
+    unknown_table["groups"][0]["pubkey_table"] = groups::root([5; 32]);
     for (body, reason) in
         [(json!({}), "malformed"), (job(9, &[]), "unprocessable"), (unknown_table, "table_unknown")]
     {
