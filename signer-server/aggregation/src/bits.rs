@@ -130,6 +130,10 @@ impl Bits {
         self.combine(other, |a, b| a & b)
     }
 
+    pub(crate) fn difference(&self, other: &Self) -> Self {
+        self.combine(other, |a, b| a & !b)
+    }
+
     /// The order of the SSZ bytes of two sets of the same length.
     pub(crate) fn cmp_ssz(&self, other: &Self) -> Ordering {
         let bytes = |bits: &Self| bits.words.map(u64::swap_bytes);

@@ -17,8 +17,8 @@ pub struct Scratch<B: Backend = Bls> {
     pub(crate) keys: Vec<KeyState<B>>,
     /// The entries that are well-formed, in canonical order, singles first.
     pub(crate) candidates: Vec<Candidate<B>>,
-    /// Positions and the candidates that claim them.
-    pub(crate) claims: Vec<(u16, usize)>,
+    /// The singles, those with the same signature side by side.
+    pub(crate) by_signature: Vec<usize>,
     /// The single that stands for each position.
     pub(crate) owners: Vec<Option<usize>>,
     /// Live children with their positions.
@@ -104,7 +104,7 @@ impl<B: Backend> Default for Scratch<B> {
         Self {
             keys: Vec::new(),
             candidates: Vec::new(),
-            claims: Vec::new(),
+            by_signature: Vec::new(),
             owners: Vec::new(),
             children: Vec::new(),
             chosen: Vec::new(),

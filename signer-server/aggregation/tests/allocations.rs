@@ -117,3 +117,31 @@ fn allocations_of_a_job_are_flat_after_warming_up() {
         }
     }
 }
+
+#[test]
+fn memory_grows_with_the_entries_and_not_with_the_positions_they_claim() {
+    const SINGLES: u16 = 600;
+    let bits_len = BitsLen::new(512).expect("a length");
+    // None of them can be decoded, which is found out after their positions have been looked at.
+    let single = |number: u16| {
+        let mut bytes = [0; 96];
+        bytes[..2].copy_from_slice(&number.to_be_bytes());
+        let positions = Positions::Several((0..512).collect());
+        Single { positions, signature: SignatureBytes::Compressed(bytes) }
+    };
+    let group = Group {
+        message: [1; 32],
+        bits_len,
+        keys: Arc::default(),
+        singles: (0..SINGLES).map(single).collect(),
+        children: Vec::new(),
+    };
+    let options = Options { verify: VerifyMode::None, overlap: Overlap::Disjoint };
+    let mut scratch = Scratch::new();
+    let (_, bytes) = allocated_by(|| {
+        let outcome =
+            aggregate_group(&group, options, &mut scratch, &mut NoCache, &[3; 32], &mut NeverStop);
+        assert_eq!(outcome.rejected.len(), usize::from(SINGLES));
+    });
+    assert!(bytes < u64::from(SINGLES) * 4096, "{bytes} bytes for {SINGLES} entries");
+}

@@ -5,10 +5,10 @@ use signer_client::wire::Slot;
 use super::{
     job::Ending,
     shared::MAX_LANES,
-    snapshot::{JobId, SnapshotError},
+    snapshot::{Fault, JobId, SnapshotError},
     view::JobView,
 };
-use crate::telemetry::metrics::AggregationCounts;
+use crate::telemetry::metrics::{AggregationCounts, AggregationRefusal};
 
 /// What became of a submission.
 #[derive(Debug)]
@@ -44,6 +44,23 @@ pub enum SubmitError {
     /// A fault of this program.
     #[error("internal error")]
     Internal,
+}
+
+impl SubmitError {
+    /// As metrics count it.
+    pub(super) const fn as_refusal(&self) -> AggregationRefusal {
+        match self {
+            Self::Snapshot(error) => match error.fault() {
+                Fault::Malformed => AggregationRefusal::Malformed,
+                Fault::Unprocessable => AggregationRefusal::Unprocessable,
+                Fault::TableUnknown => AggregationRefusal::TableUnknown,
+            },
+            Self::Busy | Self::TooManyLanes => AggregationRefusal::Busy,
+            Self::Overloaded => AggregationRefusal::Overloaded,
+            Self::Stopping => AggregationRefusal::Shutdown,
+            Self::Internal => AggregationRefusal::Internal,
+        }
+    }
 }
 
 /// A job that is asked for is not there.

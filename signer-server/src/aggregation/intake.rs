@@ -26,9 +26,14 @@ impl fmt::Debug for Intake {
     }
 }
 
-/// Too much waits already, or nothing is taken any more.
+/// Why something is not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NotTaken;
+pub(super) enum NotTaken {
+    /// Too much waits already.
+    Full,
+    /// Nothing is taken any more.
+    Closed,
+}
 
 impl Intake {
     pub(super) fn start() -> std::io::Result<Self> {
@@ -46,7 +51,7 @@ impl Intake {
     /// Reads when all before it is read.
     pub(super) fn run(&self, reading: Reading) -> Result<(), NotTaken> {
         let inbox = self.0.lock();
-        inbox.as_ref().ok_or(NotTaken)?.try_send(reading).map_err(|_| NotTaken)
+        inbox.as_ref().ok_or(NotTaken::Closed)?.try_send(reading).map_err(|_| NotTaken::Full)
     }
 
     /// Takes nothing any more. What waits is still read.

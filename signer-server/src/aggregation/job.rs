@@ -1,11 +1,14 @@
 //! What a job is to its caller: its state, and the result of each group.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use midslot_aggregation::{Aggregate, GroupOutcome, Phase};
 use signer_client::wire::{Fork, ForkInfo, Slot};
 
-use super::snapshot::{JobId, SignWish, Subject};
+use super::{
+    snapshot::{JobId, SignWish, Subject},
+    view::Json,
+};
 
 /// Where a job stands. Final states never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +178,7 @@ pub struct GroupResult {
     /// Where the time went.
     pub phases: Phases,
     /// All of it as JSON, written once.
-    pub json: Arc<str>,
+    pub json: Json,
 }
 
 /// A group that is to be signed.

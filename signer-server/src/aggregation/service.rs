@@ -18,7 +18,7 @@ use tokio::{runtime::Handle, sync::oneshot};
 use super::{
     answers::{Accepted, LaneStatus, NoGroup, NoJob, Status, SubmitError},
     dispatch::{Cancelled, Dispatcher},
-    intake::Intake,
+    intake::{Intake, NotTaken},
     job::{DropReason, Ending, GroupToSign},
     point_cache::Points,
     prover::{BlsProver, Prover},
@@ -27,7 +27,7 @@ use super::{
     snapshot::{Format, JobId, SignWish},
     store::{Event, Job, Retention, Store},
     tables::Tables,
-    view::JobView,
+    view::{JobView, Json},
     worker,
 };
 use crate::{
@@ -133,15 +133,25 @@ impl AggregationService {
     ) -> Result<Accepted, SubmitError> {
         let (answer, answered) = oneshot::channel();
         let shared = self.shared.clone();
+        let arrived = Instant::now();
         let reading = move || {
             let submission = shared.read(body.as_ref(), format);
             drop(body);
-            let accepted = submission.and_then(|submission| shared.submit(submission, client));
+            let accepted =
+                submission.and_then(|submission| shared.submit(submission, client, arrived));
             // Nobody is left to tell when the client went away; the job stands.
             let _ = answer.send(accepted);
         };
-        self.intake.run(Box::new(reading)).map_err(|_| SubmitError::Overloaded)?;
-        answered.await.unwrap_or(Err(SubmitError::Internal))
+        let taken = match self.intake.run(Box::new(reading)) {
+            Ok(()) => answered.await.unwrap_or(Err(SubmitError::Internal)),
+            Err(NotTaken::Full) => Err(SubmitError::Overloaded),
+            Err(NotTaken::Closed) => Err(SubmitError::Stopping),
+        };
+        if let Err(error) = &taken {
+            self.shared.metrics.aggregation_refused(error.as_refusal());
+            tracing::debug!(%error, "an aggregation job was not taken");
+        }
+        taken
     }
 
     /// A job as it stands. With a time to wait: as it stands after its next change, or then.
@@ -164,15 +174,12 @@ impl AggregationService {
     /// When it is not there.
     pub async fn ended_job(&self, id: JobId, wait: Duration) -> Result<JobView, NoJob> {
         let until = tokio::time::Instant::now() + wait;
-        loop {
-            let (mut changes, view) = self.shared.look(id, |job| (job.watch(), job.view()))?;
-            if view.reason.is_some() {
-                return Ok(view);
-            }
-            if tokio::time::timeout_at(until, changes.changed()).await.is_err() {
-                return self.shared.look(id, Job::view);
-            }
+        let (mut changes, mut is_over) =
+            self.shared.look(id, |job| (job.watch(), job.state.ending().is_some()))?;
+        while !is_over && tokio::time::timeout_at(until, changes.changed()).await.is_ok() {
+            is_over = self.shared.look(id, |job| job.state.ending().is_some())?;
         }
+        self.shared.look(id, Job::view)
     }
 
     /// The events of a job from that number on, waiting for the first of them. Empty when there will
@@ -184,7 +191,7 @@ impl AggregationService {
         &self,
         id: JobId,
         first: usize,
-    ) -> Result<Vec<(usize, Event, Option<Arc<str>>)>, NoJob> {
+    ) -> Result<Vec<(usize, Event, Option<Json>)>, NoJob> {
         loop {
             let (mut changes, events, is_over) = self.shared.look(id, |job| {
                 (job.watch(), job.events_from(first), job.state.ending().is_some())
@@ -230,14 +237,7 @@ impl AggregationService {
             let groups = job.results.len();
             let result = job.results.get(group).ok_or(NoGroup::OutOfRange { group, groups })?;
             let result = result.as_ref().ok_or(NoGroup::Unfinished)?;
-            Ok(GroupToSign {
-                fork_info: job.fork_info,
-                fork: job.fork,
-                slot: Slot(job.slot),
-                subject: result.subject,
-                aggregate: result.aggregate.clone(),
-                wish,
-            })
+            Ok(job.group_to_sign(result, wish))
         })?
     }
 

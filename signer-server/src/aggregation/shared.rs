@@ -21,7 +21,7 @@ use super::{
     job::{DropReason, Ending, GroupResult, GroupStatus, JobState},
     point_cache::Points,
     service::AggregationOptions,
-    signing::{GroupSigner, SigningWork},
+    signing::{AwaitsSignatures, GroupSigner, SigningWork},
     snapshot::{
         Deadline, Delivery, Format, JobId, MAX_DEADLINE_MS, OnBusy, Snapshot, Submission,
         Surroundings, read,
@@ -93,13 +93,15 @@ impl Shared {
         &self,
         submission: Submission,
         client: Client,
+        arrived: Instant,
     ) -> Result<Accepted, SubmitError> {
         let Submission { id, snapshot, delivery } = submission;
         let Delivery { deadline, lane, on_busy } = delivery;
         let now = Instant::now();
         let deadline = match deadline {
-            None => now + self.options.deadline,
-            Some(Deadline::After(after)) => now + after,
+            // Bodies wait for each other to be read, and nobody knows that but the clock.
+            None => arrived + self.options.deadline,
+            Some(Deadline::After(after)) => arrived + after,
             Some(Deadline::AtUnixMs(at)) => {
                 now + Duration::from_millis(at.saturating_sub(now_unix_ms()))
                     .min(Duration::from_millis(MAX_DEADLINE_MS))
@@ -133,7 +135,7 @@ impl Shared {
             Submitted::Pending { .. } | Submitted::Dropped => {}
         }
         self.metrics.aggregation_job_accepted();
-        state.store.insert(Job::new(id, Arc::new(snapshot), lane, client, now, deadline));
+        state.store.insert(Job::new(id, Arc::new(snapshot), lane, client, arrived, deadline));
         let position = if let Submitted::Pending { position, displaced } = submitted {
             if let Some(displaced) = displaced {
                 let ending = Ending::Dropped(DropReason::Superseded { by: id });
@@ -199,38 +201,44 @@ impl Shared {
         if let Some(job) = state.store.get_mut(task.job) {
             job.finish_group(Arc::new(result));
         }
-        if state.dispatcher.group_finished(task.job) {
-            self.finish_job(&mut state, task);
-            self.work.notify_one();
+        if !state.dispatcher.group_finished(task.job) {
+            return;
         }
-    }
-
-    fn finish_job(self: &Arc<Self>, state: &mut State, task: &Task) {
-        let Some(job) = state.store.get_mut(task.job) else { return };
-        let results: Vec<_> = job.results.iter().flatten().cloned().collect();
-        let was_cancelled = task.is_cancelled.load(Ordering::Relaxed)
-            && results.iter().any(|result| result.status == GroupStatus::Cancelled);
-        let ending = Ending::of(results.iter().map(|result| result.status), was_cancelled);
-        let wishes = task.snapshot.groups.iter().any(|group| group.sign.is_some());
-        let Some(signer) = self.signer.clone().filter(|_| wishes && !was_cancelled) else {
-            return self.end(state, task.job, ending);
-        };
-        job.enter(JobState::Signing);
-        let work = SigningWork {
-            job: task.job,
-            client: job.client.clone(),
-            snapshot: task.snapshot.clone(),
-            results,
-        };
-        let (shared, id) = (self.clone(), task.job);
+        let to_sign = self.finish_job(&mut state, task);
+        self.work.notify_one();
+        // Whoever waits for signatures takes the lock when it is dropped, which a runtime that has
+        // ended does at once.
+        drop(state);
+        let Some((signer, work, ending)) = to_sign else { return };
+        let waiting = AwaitsSignatures::new(self.clone(), task.job, ending, &work);
         self.runtime.spawn(async move {
             let answers = signer.sign(work).await;
-            let mut state = shared.state.lock();
-            if let Some(job) = state.store.get_mut(id) {
-                job.signed = answers;
-            }
-            shared.end(&mut state, id, ending);
+            waiting.answered(&answers);
         });
+    }
+
+    /// Ends a job, or tells what is to be signed before it ends, and how it does.
+    fn finish_job(
+        &self,
+        state: &mut State,
+        task: &Task,
+    ) -> Option<(Arc<dyn GroupSigner>, SigningWork, Ending)> {
+        let job = state.store.get_mut(task.job)?;
+        let statuses = || job.results.iter().flatten().map(|result| result.status);
+        let was_cancelled = task.is_cancelled.load(Ordering::Relaxed)
+            && statuses().any(|status| status == GroupStatus::Cancelled);
+        let ending = Ending::of(statuses(), was_cancelled);
+        let groups = job.groups_to_sign(&task.snapshot);
+        let Some(signer) = self.signer.clone().filter(|_| !groups.is_empty() && !was_cancelled)
+        else {
+            self.end(state, task.job, ending);
+            return None;
+        };
+        job.enter(JobState::Signing);
+        // Signing may take long, and its lane is free: jobs that are signed must not pile up with
+        // all that was submitted.
+        job.snapshot = None;
+        Some((signer, SigningWork { client: job.client.clone(), groups }, ending))
     }
 
     /// Ends a job and counts how.

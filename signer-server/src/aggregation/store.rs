@@ -10,14 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::value::RawValue;
-use signer_client::wire::{Fork, ForkInfo};
+use signer_client::wire::{Fork, ForkInfo, Slot};
 use tokio::sync::watch;
 
 use super::{
-    job::{Ending, GroupResult, JobState, Phases},
-    snapshot::{JobId, Snapshot},
-    view::{JobPhases, JobView, Milliseconds, PhasesView, SignedView, ending_view},
+    job::{Ending, GroupResult, GroupToSign, JobState, Phases},
+    snapshot::{JobId, SignWish, Snapshot},
+    view::{JobPhases, JobView, Json, Milliseconds, PhasesView, SignedView, ending_view},
 };
 use crate::audit::Client;
 
@@ -41,7 +40,7 @@ pub(super) struct Job {
     pub(super) slot: u64,
     pub(super) entries: usize,
     pub(super) accepted_entries: usize,
-    /// Until it is over.
+    /// Until its groups are proved.
     pub(super) snapshot: Option<Arc<Snapshot>>,
     pub(super) state: JobState,
     pub(super) submitted: Instant,
@@ -51,8 +50,8 @@ pub(super) struct Job {
     pub(super) is_cancelled: Arc<AtomicBool>,
     /// By their place in the snapshot.
     pub(super) results: Vec<Option<Arc<GroupResult>>>,
-    /// What was signed of it: JSON, by the place of the group.
-    pub(super) signed: Vec<(usize, Box<str>)>,
+    /// What was signed of it, by the place of the group.
+    pub(super) signed: Vec<(usize, Json)>,
     events: Vec<Event>,
     /// The number of events.
     changed: watch::Sender<usize>,
@@ -115,6 +114,7 @@ impl Job {
         self.push(Event::Group(place));
     }
 
+    /// Copies no text: the lock of all jobs is held meanwhile.
     pub(super) fn view(&self) -> JobView {
         let (complete, superseded_by) = ending_view(self.state);
         let results = || self.results.iter().flatten();
@@ -135,11 +135,11 @@ impl Job {
             lane: self.lane.clone(),
             entries: self.entries,
             accepted_entries: self.accepted_entries,
-            groups: results().filter_map(|result| raw(&result.json)).collect(),
+            groups: results().map(|result| result.json.clone()).collect(),
             signed: self
                 .signed
                 .iter()
-                .filter_map(|(group, json)| Some(SignedView { group: *group, result: raw(json)? }))
+                .map(|(group, json)| SignedView { group: *group, result: json.clone() })
                 .collect(),
             phases_ms: JobPhases {
                 queue: since_submission(self.started),
@@ -149,8 +149,30 @@ impl Job {
         }
     }
 
+    /// The groups that are to be signed, each with its place.
+    pub(super) fn groups_to_sign(&self, snapshot: &Snapshot) -> Vec<(usize, GroupToSign)> {
+        let places = (0..).zip(snapshot.groups.iter().zip(&self.results));
+        places
+            .filter_map(|(place, (group, result))| {
+                Some((place, self.group_to_sign(result.as_ref()?, group.sign?)))
+            })
+            .collect()
+    }
+
+    /// A finished group, to be signed by that wish.
+    pub(super) fn group_to_sign(&self, result: &GroupResult, wish: SignWish) -> GroupToSign {
+        GroupToSign {
+            fork_info: self.fork_info,
+            fork: self.fork,
+            slot: Slot(self.slot),
+            subject: result.subject,
+            aggregate: result.aggregate.clone(),
+            wish,
+        }
+    }
+
     /// The events from that place on, each with its number and its data.
-    pub(super) fn events_from(&self, first: usize) -> Vec<(usize, Event, Option<Arc<str>>)> {
+    pub(super) fn events_from(&self, first: usize) -> Vec<(usize, Event, Option<Json>)> {
         let events = self.events.iter().enumerate().skip(first);
         events
             .map(|(number, event)| {
@@ -171,14 +193,10 @@ impl Job {
     }
 
     fn bytes(&self) -> usize {
-        let results = self.results.iter().flatten().map(|result| 2 * result.json.len());
-        let signed = self.signed.iter().map(|(_, json)| json.len());
+        let results = self.results.iter().flatten().map(|result| 2 * result.json.get().len());
+        let signed = self.signed.iter().map(|(_, json)| json.get().len());
         JOB_BYTES + results.chain(signed).sum::<usize>()
     }
-}
-
-fn raw(json: &str) -> Option<Box<RawValue>> {
-    RawValue::from_string(json.to_owned()).ok()
 }
 
 /// How long jobs are kept.

@@ -4,7 +4,10 @@
 //! bytes, and nobody can change what a name stands for. What was not used for longest is dropped when
 //! there is no more room.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use midslot_aggregation::{KeyBytes, KeyTable, MAX_POSITIONS};
 use parking_lot::Mutex;
@@ -16,8 +19,11 @@ const KEY_BYTES: usize = 48;
 /// Most bytes of one table.
 pub const MAX_TABLE_BYTES: usize = MAX_POSITIONS as usize * KEY_BYTES;
 
-/// Most bytes of all tables together: 64 committees of the largest size, or 1,300 of mainnet's.
-const MAX_BYTES: usize = 64 * MAX_TABLE_BYTES;
+/// Most bytes of all tables together: 64 committees of the largest size, or about 250 of mainnet's.
+const MAX_BYTES: usize = 64 * (MAX_TABLE_BYTES + TABLE_BYTES);
+
+/// What a table takes beside its keys, in bytes: else the smallest ones would be the most costly.
+const TABLE_BYTES: usize = 256;
 
 /// The tables.
 #[derive(Debug, Default)]
@@ -26,8 +32,10 @@ pub struct Tables(Mutex<Shelf>);
 #[derive(Debug, Default)]
 struct Shelf {
     tables: HashMap<[u8; 32], Kept>,
+    /// The tables by their last use: a large one may take the place of hundreds of small ones.
+    by_use: BTreeMap<u64, [u8; 32]>,
     bytes: usize,
-    /// Counts uses, to find the table that was not used for longest.
+    /// Counts uses.
     uses: u64,
 }
 
@@ -80,11 +88,8 @@ impl Tables {
         if kept.take(&hash).is_some() {
             return Ok(Put::Known);
         }
-        while kept.bytes + body.len() > MAX_BYTES && kept.drop_oldest() {}
         let table = Arc::new(KeyTable(keys.iter().map(key).collect()));
-        kept.bytes += body.len();
-        let last_use = kept.uses;
-        kept.tables.insert(hash, Kept { table, last_use });
+        kept.put(hash, table);
         Ok(Put::Created)
     }
 
@@ -105,22 +110,35 @@ impl Tables {
 }
 
 impl Shelf {
+    /// The table of that hash, which is used by that.
     fn take(&mut self, hash: &[u8; 32]) -> Option<Arc<KeyTable>> {
-        self.uses += 1;
         let kept = self.tables.get_mut(hash)?;
+        self.uses += 1;
+        self.by_use.remove(&kept.last_use);
+        self.by_use.insert(self.uses, *hash);
         kept.last_use = self.uses;
         Some(kept.table.clone())
     }
 
-    /// False if there is none.
-    fn drop_oldest(&mut self) -> bool {
-        let oldest = self.tables.iter().min_by_key(|(_, kept)| kept.last_use);
-        let Some(hash) = oldest.map(|(hash, _)| *hash) else { return false };
-        if let Some(kept) = self.tables.remove(&hash) {
-            self.bytes -= kept.table.0.len() * KEY_BYTES;
+    /// Keeps a table that is not there yet.
+    fn put(&mut self, hash: [u8; 32], table: Arc<KeyTable>) {
+        let bytes = bytes_of(&table);
+        while self.bytes + bytes > MAX_BYTES
+            && let Some((_, oldest)) = self.by_use.pop_first()
+        {
+            if let Some(kept) = self.tables.remove(&oldest) {
+                self.bytes -= bytes_of(&kept.table);
+            }
         }
-        true
+        self.uses += 1;
+        self.bytes += bytes;
+        self.by_use.insert(self.uses, hash);
+        self.tables.insert(hash, Kept { table, last_use: self.uses });
     }
+}
+
+fn bytes_of(table: &KeyTable) -> usize {
+    TABLE_BYTES + table.0.len() * KEY_BYTES
 }
 
 /// All zero is no point of the curve, so it can stand for a position without a key.
@@ -180,5 +198,30 @@ mod tests {
         assert!(tables.get(&hash(&body(1))).is_none(), "the one after it is the oldest now");
         assert!(tables.get(&hash(&body(0))).is_some());
         assert_eq!(tables.len(), 64);
+    }
+
+    #[test]
+    fn small_tables_count_for_what_they_take() {
+        let tables = Tables::default();
+        let small = |number: u32| {
+            let mut body = table(0, 1);
+            body[..4].copy_from_slice(&number.to_be_bytes());
+            body
+        };
+        let most = MAX_BYTES / (TABLE_BYTES + KEY_BYTES);
+        for number in 0..u32::try_from(most).unwrap() + 100 {
+            let body = small(number);
+            assert_eq!(tables.put(hash(&body), &body), Ok(Put::Created));
+        }
+        assert_eq!(tables.len(), most);
+        // One large table takes the place of as many as it needs, the oldest.
+        let large = table(7, MAX_POSITIONS as usize);
+        assert_eq!(tables.put(hash(&large), &large), Ok(Put::Created));
+        let gone = (MAX_TABLE_BYTES + TABLE_BYTES).div_ceil(TABLE_BYTES + KEY_BYTES);
+        assert!((most - gone..=most - gone + 1).contains(&(tables.len() - 1)), "{}", tables.len());
+        let kept = tables.0.lock();
+        assert_eq!(kept.by_use.len(), kept.tables.len());
+        let bytes: usize = kept.tables.values().map(|kept| bytes_of(&kept.table)).sum();
+        assert_eq!(kept.bytes, bytes);
     }
 }

@@ -6,6 +6,7 @@ mod entries;
 mod field_bugs;
 mod groups;
 mod kinds;
+mod signing;
 mod ssz;
 
 use std::{

@@ -1,6 +1,6 @@
 //! Jobs and groups as JSON.
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use midslot_aggregation::{
     Aggregate, Counts, Entry, GroupOutcome, KeepReason, Kept, RejectReason, Rejected,
@@ -12,6 +12,35 @@ use super::{
     job::{DropReason, Ending, GroupStatus, JobState, Phases, phase_name},
     snapshot::{JobId, Note, Report, Snapshot, SnapshotGroup, Subject},
 };
+
+/// JSON text that is written once, by whoever has the time, and only shared from then on.
+#[derive(Clone, Debug)]
+pub struct Json(Arc<RawValue>);
+
+impl Json {
+    /// Writes a value.
+    pub fn of(value: &impl Serialize) -> Self {
+        serde_json::value::to_raw_value(value).map_or_else(
+            |error| {
+                // Integers and texts under names that are texts.
+                tracing::error!(%error, "a result could not be written as JSON");
+                Self(RawValue::NULL.to_owned().into())
+            },
+            |text| Self(text.into()),
+        )
+    }
+
+    /// The text.
+    pub fn get(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.as_ref().serialize(serializer)
+    }
+}
 
 /// A job as JSON.
 #[derive(Debug, Serialize)]
@@ -39,7 +68,7 @@ pub struct JobView {
     /// Number of entries of all groups with nothing wrong when they were read.
     pub accepted_entries: usize,
     /// The groups that are finished, in the order of the snapshot.
-    pub groups: Vec<Box<RawValue>>,
+    pub groups: Vec<Json>,
     /// What was signed of the groups that wanted it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub signed: Vec<SignedView>,
@@ -53,10 +82,16 @@ pub struct SignedView {
     /// The group's place.
     pub group: usize,
     /// What became of it.
-    pub result: Box<RawValue>,
+    pub result: Json,
 }
 
 impl JobView {
+    /// How many bytes it has as JSON, but for a few hundred.
+    pub fn json_bytes(&self) -> usize {
+        let signed = self.signed.iter().map(|signed| &signed.result);
+        self.groups.iter().chain(signed).map(|json| json.get().len()).sum()
+    }
+
     /// The times of a job that is over, as the header `Server-Timing` has them; else nothing.
     pub fn server_timing(&self) -> String {
         let JobPhases { queue, total, phases: PhasesView(phases) } = &self.phases_ms;
@@ -193,7 +228,7 @@ struct EntryView<'a> {
     detail: Option<Cow<'a, str>>,
 }
 
-/// A group's result as JSON text. Written once, by the worker.
+/// A group's result as JSON. Written once, by the worker.
 pub(super) fn group_json(
     place: usize,
     status: GroupStatus,
@@ -201,7 +236,7 @@ pub(super) fn group_json(
     aggregate: Option<&Aggregate>,
     outcome: Option<&GroupOutcome>,
     phases: Phases,
-) -> String {
+) -> Json {
     let group = &snapshot.groups[place];
     let lists = Lists { group, report: snapshot.report };
     let empty = GroupOutcome {
@@ -233,11 +268,7 @@ pub(super) fn group_json(
         counts: outcome.counts.into(),
         phases_ms: PhasesView(phases),
     };
-    serde_json::to_string(&view).unwrap_or_else(|error| {
-        // Integers and texts under names that are texts.
-        tracing::error!(%error, "a group could not be written as JSON");
-        "null".to_owned()
-    })
+    Json::of(&view)
 }
 
 fn aggregate_view(group: &SnapshotGroup, aggregate: &Aggregate) -> AggregateView {

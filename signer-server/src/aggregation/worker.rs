@@ -71,13 +71,5 @@ fn result(task: &Task, mut outcome: Option<GroupOutcome>, phases: Phases) -> Gro
         phases,
     );
     let subject = task.snapshot.groups[task.group].subject;
-    GroupResult {
-        group: task.group,
-        subject,
-        status,
-        aggregate,
-        outcome,
-        phases,
-        json: json.into(),
-    }
+    GroupResult { group: task.group, subject, status, aggregate, outcome, phases, json }
 }

@@ -7,6 +7,7 @@
 //! Answers for many keys are several times as large as their requests. They count until they have
 //! been sent, too, because who reads slowly keeps them here. They are never refused: what they name
 //! is signed already. So they may exceed the limit, and then it is requests that have to wait.
+//! Large answers that can be asked for again wait for room like requests.
 
 use std::sync::{
     Arc,
@@ -17,7 +18,7 @@ use bytes::Bytes;
 
 /// A body beyond this size, in bytes, is large. Every request but large batches, full blocks and
 /// payloads is far below it.
-const LARGE_BODY_BYTES: usize = 64 << 10;
+pub(super) const LARGE_BODY_BYTES: usize = 64 << 10;
 
 /// The bytes of all bodies that are in memory.
 #[derive(Clone, Debug)]
@@ -44,6 +45,18 @@ impl BodyBudget {
     /// A budget of so many bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self(Arc::new(Budget { limit, used: AtomicUsize::new(0) }))
+    }
+
+    /// Room for an answer of about so many bytes, which is to be written and then [held](Room::hold).
+    /// There is always room for one if there is nothing else.
+    pub(super) fn begin_answer(&self, bytes: usize) -> Result<Room, NoRoom> {
+        let Budget { limit, used } = &*self.0;
+        let limit = limit - limit / 4;
+        let grown =
+            |used: usize| used.checked_add(bytes).filter(|grown| *grown <= limit || used == 0);
+        // Only the sum matters: nothing is read that another thread wrote before.
+        used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).map_err(|_| NoRoom)?;
+        Ok(Room { budget: Arc::clone(&self.0), bytes })
     }
 
     /// Room for a body that has no bytes yet.
@@ -126,6 +139,21 @@ mod tests {
         let mut small = budget.begin();
         assert_eq!(small.grow(LARGE_BODY_BYTES), Ok(()));
         assert_eq!(small.grow(1), Err(NoRoom), "it has become large");
+    }
+
+    #[test]
+    fn an_answer_waits_for_room_unless_there_is_nothing_else() {
+        let budget = BodyBudget::new(100);
+        let first = budget.begin_answer(200).unwrap();
+        assert_eq!(budget.begin_answer(1).unwrap_err(), NoRoom);
+        drop(first);
+        let small = budget.begin_answer(5).unwrap();
+        assert_eq!(budget.begin_answer(71).unwrap_err(), NoRoom, "a quarter is for others");
+        let held = small.hold(vec![7; 10]);
+        drop(small);
+        assert_eq!(budget.0.used.load(Ordering::Relaxed), 10);
+        drop(held);
+        assert_eq!(budget.0.used.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::task::block_in_place;
 
 use super::{
     accept::{self, JSON, TEXT},
-    body_budget::Room,
+    body_budget::{BodyBudget, LARGE_BODY_BYTES, Room},
 };
 
 /// Seconds after which a client that met a full queue may come back.
@@ -95,6 +95,29 @@ pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     }
 }
 
+/// A JSON answer of about so many bytes that can be asked for again. A large one counts against the
+/// budget until it has been sent, and has to wait for room.
+pub(super) fn json_if_room<T: Serialize>(
+    budget: &BodyBudget,
+    headers: &HeaderMap,
+    status: StatusCode,
+    bytes: usize,
+    value: &T,
+) -> Response {
+    if bytes <= LARGE_BODY_BYTES {
+        return json(status, value);
+    }
+    let Ok(room) = budget.begin_answer(bytes) else {
+        let message = "too many bytes of answers are being sent";
+        return Refused::Overloaded.reply_own(headers, message);
+    };
+    // It takes milliseconds to write: the other requests of this thread move to another one.
+    match block_in_place(|| serde_json::to_vec(value)) {
+        Ok(body) => with_type(status, JSON, room.hold(body)),
+        Err(error) => unwritten(&error),
+    }
+}
+
 fn unwritten(error: &serde_json::Error) -> Response {
     tracing::error!(%error, "an answer could not be written as JSON");
     text(StatusCode::INTERNAL_SERVER_ERROR, "the answer could not be written")
@@ -159,6 +182,23 @@ mod tests {
         let response = router.oneshot(http::Request::new(Body::empty())).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(to_bytes(response.into_body(), 99).await.unwrap(), "internal error");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn large_answers_that_can_be_asked_for_again_wait_for_room() {
+        let budget = BodyBudget::new(4 * LARGE_BODY_BYTES);
+        let text = "a".repeat(2 * LARGE_BODY_BYTES);
+        let answer = |bytes| {
+            json_if_room(&budget, &HeaderMap::new(), StatusCode::OK, bytes, &&text[..bytes])
+        };
+        let sending = answer(2 * LARGE_BODY_BYTES);
+        assert_eq!(sending.status(), 200);
+        let refused = answer(2 * LARGE_BODY_BYTES);
+        assert_eq!(refused.status(), 503);
+        assert!(refused.headers().contains_key(RETRY_AFTER));
+        assert_eq!(answer(LARGE_BODY_BYTES).status(), 200, "small ones are sent");
+        drop(sending);
+        assert_eq!(answer(2 * LARGE_BODY_BYTES).status(), 200);
     }
 
     #[test]

@@ -222,35 +222,15 @@ impl Refused {
 pub struct JobSigner(pub Arc<OneShot>);
 
 impl GroupSigner for JobSigner {
-    fn sign(&self, work: SigningWork) -> BoxFuture<'static, Vec<(usize, Box<str>)>> {
+    fn sign(&self, work: SigningWork) -> BoxFuture<'static, Vec<(usize, SigningOutcome)>> {
         let one_shot = Arc::clone(&self.0);
         async move {
-            let SigningWork { client, snapshot, results, .. } = work;
-            let wanted = snapshot.groups.iter().enumerate().filter_map(|(place, group)| {
-                let result = results.iter().find(|result| result.group == place);
-                let wanted = GroupToSign {
-                    fork_info: snapshot.fork_info,
-                    fork: snapshot.fork,
-                    slot: snapshot.slot,
-                    subject: group.subject,
-                    aggregate: result.and_then(|result| result.aggregate.clone()),
-                    wish: group.sign?,
-                };
-                Some((place, wanted))
-            });
-            let answers = wanted
-                .map(async |(place, wanted)| (place, json(&one_shot.sign(&client, &wanted).await)));
+            let SigningWork { client, groups } = work;
+            let answers = groups
+                .iter()
+                .map(async |(place, wanted)| (*place, one_shot.sign(&client, wanted).await));
             join_all(answers).await
         }
         .boxed()
     }
-}
-
-fn json(outcome: &SigningOutcome) -> Box<str> {
-    let text = serde_json::to_string(outcome).unwrap_or_else(|error| {
-        // Integers and texts under names that are texts.
-        tracing::error!(%error, "a signed aggregate could not be written as JSON");
-        "null".to_owned()
-    });
-    text.into()
 }

@@ -294,6 +294,9 @@ pub struct AggregationStatus {
     pub ended: BTreeMap<String, u64>,
     /// Jobs that did no work, by why: `superseded`, `stale`, `rejected`, `shutdown`.
     pub dropped: BTreeMap<String, u64>,
+    /// Jobs that were not taken, by why: `malformed`, `unprocessable`, `table_unknown`, `busy`,
+    /// `overloaded`, `shutdown`, `internal`.
+    pub refused: BTreeMap<String, u64>,
 }
 
 /// A busy lane.

@@ -66,6 +66,10 @@ impl<B: Backend, C: PointCache<B>, K: Checkpoint> Run<'_, B, C, K> {
         for index in 0..self.scratch.candidates.len() {
             let candidate = &self.scratch.candidates[index];
             let (bits, is_child) = (candidate.bits, candidate.is_child());
+            if bits.count() > 1 {
+                // Looking up to 2,048 keys up takes about as long as decoding one.
+                self.progress.step()?;
+            }
             let mut fault = None;
             for position in bits.iter() {
                 if let Err(reason) = self.read_key(position)? {
@@ -116,23 +120,26 @@ impl<B: Backend, C: PointCache<B>, K: Checkpoint> Run<'_, B, C, K> {
         Ok(key)
     }
 
-    /// Lets each signature stand for each position once.
+    /// Lets each signature stand for each position once: for the first in order that claims it.
     fn merge_duplicates(&mut self) {
-        let (candidates, claims) = (&mut self.scratch.candidates, &mut self.scratch.claims);
-        claims.clear();
-        for (index, single) in singles(candidates) {
-            claims.extend(single.bits.iter().map(|position| (position, index)));
-        }
-        claims.sort_unstable_by(|&(a, first), &(b, second)| {
-            a.cmp(&b)
-                .then_with(|| candidates[first].bytes.cmp(&candidates[second].bytes))
-                .then(first.cmp(&second))
+        let (candidates, order) = (&mut self.scratch.candidates, &mut self.scratch.by_signature);
+        order.clear();
+        order.extend(singles(candidates).map(|(index, _)| index));
+        order.sort_unstable_by(|&a, &b| {
+            candidates[a].bytes.cmp(&candidates[b].bytes).then(a.cmp(&b))
         });
-        for pair in claims.windows(2) {
-            let [(position, kept), (again, later)] = [pair[0], pair[1]];
-            if position == again && candidates[kept].bytes == candidates[later].bytes {
-                candidates[later].bits.remove(position);
+        // Whole sets at a time: what all singles claim together may be a million positions.
+        let mut claimed = Bits::empty(self.group.bits_len);
+        let mut before = None;
+        for &index in &*order {
+            let candidate = &mut candidates[index];
+            if before != Some(candidate.bytes) {
+                before = Some(candidate.bytes);
+                claimed = Bits::empty(self.group.bits_len);
             }
+            let bits = candidate.bits;
+            candidate.bits = bits.difference(&claimed);
+            claimed = claimed.union(&bits);
         }
         for candidate in candidates.iter_mut().filter(|candidate| candidate.is_live()) {
             if candidate.bits.is_empty() {

@@ -1,13 +1,16 @@
 //! A group can be stopped wherever it asks, and loses nothing by that.
 
+use std::sync::Arc;
+
 use midslot_aggregation::{
-    Checkpoint, Control, GroupEnd, KeepReason, NoCache,
+    Checkpoint, Control, Group, GroupEnd, KeepReason, NoCache,
     Phase::{self, Bisect, Decode, Select, SelfCheck, Sum, Verify},
-    Scratch, StopReason, aggregate_group,
+    Positions, Scratch, Single, StopReason, aggregate_group,
 };
 
 use crate::committee::{
-    AGGREGATE, EACH, assert_each_entry_once, child, signature_of_other_message, signed_by, single,
+    AGGREGATE, EACH, assert_each_entry_once, bits_len, child, committee, raw, signature,
+    signature_of_other_message, signed_by, single,
 };
 
 /// Stops at the question after the given number of them.
@@ -103,4 +106,19 @@ fn a_deadline_that_has_passed_does_no_work() {
         aggregate_group(&group, EACH, &mut Scratch::new(), &mut NoCache, &[1; 32], &mut checkpoint);
     assert_eq!(outcome.counts.decompressed, 0);
     assert_eq!(outcome.end, GroupEnd::Stopped(StopReason::Deadline));
+}
+
+#[test]
+fn looking_up_the_keys_of_many_positions_can_be_stopped() {
+    // Without a key nothing is decoded: looking them up is all there is to do.
+    let mut group = Group { bits_len: bits_len(512), keys: Arc::default(), ..committee(6) };
+    let positions = Positions::Several((0..512).collect());
+    let claims_all =
+        |validator| Single { positions: positions.clone(), signature: raw(&signature(validator)) };
+    group.singles = (0..256).map(|number| claims_all(number % 64)).collect();
+    let mut whole = StopAt::new(usize::MAX - 1, StopReason::Deadline);
+    let mut scratch = Scratch::new();
+    let outcome = aggregate_group(&group, EACH, &mut scratch, &mut NoCache, &[1; 32], &mut whole);
+    assert_eq!(outcome.rejected.len(), 256);
+    assert!(whole.asked >= 256 / 32, "asked {} times", whole.asked);
 }

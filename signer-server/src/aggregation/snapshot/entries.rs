@@ -8,7 +8,7 @@ use midslot_aggregation::{
 };
 
 use super::{
-    Note,
+    MAX_POSITIONS_OF_SINGLE, Note,
     envelope::{EnvelopeChild, EnvelopeSingle},
 };
 
@@ -42,10 +42,11 @@ impl Entries {
     ) -> (Single, Option<KeyBytes>) {
         let EnvelopeSingle { mut positions, signature, pubkey, tag, mut note } = single;
         let count = positions.as_slice().len();
-        let too_many = count > usize::from(bits_len.get()) || (count > 1 && !several);
+        let most = MAX_POSITIONS_OF_SINGLE.min(bits_len.get().into());
+        let too_many = count > most || (count > 1 && !several);
         if too_many && note.is_none() {
             let detail = if several {
-                format!("pos names {count} positions; there are {}", bits_len.get())
+                format!("pos names more positions than the {most} that a single can have")
             } else {
                 "pos names several positions, which only sync committees and raw groups have"
                     .to_owned()
@@ -87,10 +88,22 @@ impl Entries {
     }
 
     /// Puts the keys that singles brought beside those that were listed. The list is right where it
-    /// says something; where it does not, singles that contradict each other are all refused.
+    /// says something; where it does not, singles that contradict each other are all refused. What
+    /// is wrong with a single anyway says nothing of a position: it must not spoil a good one.
     pub(super) fn settle_claims(&mut self, inputs: &mut Group, claims: &[Option<KeyBytes>]) {
+        for (place, claim) in claims.iter().enumerate() {
+            if *claim == Some(KeyBytes::Unreadable) {
+                let detail = "pubkey is not 48 bytes in hexadecimal".to_owned();
+                let note = Note { reason: RejectReason::PubkeyInvalid, detail };
+                self.notes.entry(Entry::Single(place)).or_insert(note);
+            }
+        }
+        let claims: Vec<_> = (0..)
+            .zip(claims)
+            .map(|(place, claim)| claim.filter(|_| !self.notes.contains_key(&Entry::Single(place))))
+            .collect();
         let mut claimed: BTreeMap<u16, Claim> = BTreeMap::new();
-        for (single, claim) in inputs.singles.iter().zip(claims) {
+        for (single, claim) in inputs.singles.iter().zip(&claims) {
             let Some(claim) = claim else { continue };
             for position in single.positions.as_slice() {
                 if *position >= inputs.bits_len.get() {
@@ -119,7 +132,7 @@ impl Entries {
             }
         }
         inputs.keys = Arc::new(KeyTable(keys));
-        for (place, (single, claim)) in inputs.singles.iter().zip(claims).enumerate() {
+        for (place, (single, claim)) in inputs.singles.iter().zip(&claims).enumerate() {
             let Some(claim) = claim else { continue };
             let contradicted = single.positions.as_slice().iter().find(|position| {
                 claimed.get(*position).is_some_and(|settled| !settled.agrees_with(*claim))

@@ -1,14 +1,17 @@
 //! The entries of the JSON form: each read by itself, so that a bad one is only a bad one.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use midslot_aggregation::{KeyBytes, Positions, RejectReason, SignatureBytes};
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IntoDeserializer, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 use signer_client::wire::{PublicKey, QuotedU64, Signature};
 
 use super::{
-    MAX_TAG_BYTES, Note,
+    MAX_POSITIONS_OF_SINGLE, MAX_TAG_BYTES, Note,
     envelope::{EnvelopeChild, EnvelopeSingle},
     json::shortened,
 };
@@ -25,11 +28,43 @@ struct Single<'a> {
     tag: Option<Cow<'a, str>>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a position or a list of positions")]
-enum Pos {
-    One(QuotedU64),
-    Several(Vec<QuotedU64>),
+/// One position or several. Of a list, no more are kept than it takes to see that it is too long: a
+/// body of 16 MiB has room for eight million of them.
+struct Pos(Positions);
+
+impl<'de> Deserialize<'de> for Pos {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrSeveral;
+
+        impl<'de> Visitor<'de> for OneOrSeveral {
+            type Value = Pos;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a position or a list of positions")
+            }
+
+            fn visit_u64<E: de::Error>(self, position: u64) -> Result<Pos, E> {
+                Ok(Pos(Positions::One(narrow(QuotedU64(position)))))
+            }
+
+            fn visit_str<E: de::Error>(self, position: &str) -> Result<Pos, E> {
+                QuotedU64::deserialize(position.into_deserializer())
+                    .map(|position| Pos(Positions::One(narrow(position))))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Pos, A::Error> {
+                let mut positions = Vec::new();
+                while let Some(position) = list.next_element()? {
+                    if positions.len() <= MAX_POSITIONS_OF_SINGLE {
+                        positions.push(narrow(position));
+                    }
+                }
+                Ok(Pos(Positions::Several(positions.into())))
+            }
+        }
+
+        deserializer.deserialize_any(OneOrSeveral)
+    }
 }
 
 #[derive(Deserialize)]
@@ -63,10 +98,7 @@ pub(super) fn single(raw: &RawValue) -> EnvelopeSingle {
             };
         }
     };
-    let positions = match single.pos {
-        Pos::One(position) => Positions::One(narrow(position)),
-        Pos::Several(positions) => Positions::Several(positions.into_iter().map(narrow).collect()),
-    };
+    let Pos(positions) = single.pos;
     let (tag, note) = tag(single.tag);
     let (signature, note) = signature(&single.signature, note);
     EnvelopeSingle { positions, signature, pubkey: single.pubkey.map(|text| key(&text)), tag, note }
@@ -138,4 +170,34 @@ fn tag(tag: Option<Cow<'_, str>>) -> (Option<Box<str>>, Option<Note>) {
 
 fn unreadable(error: &serde_json::Error) -> Note {
     Note { reason: RejectReason::BadEncoding, detail: shortened(&error.to_string()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn positions(json: &str) -> Result<Positions, String> {
+        serde_json::from_str(json).map(|Pos(pos)| pos).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn positions_are_one_or_several_as_numbers_or_texts() {
+        assert_eq!(positions("3"), Ok(Positions::One(3)));
+        assert_eq!(positions("\"3\""), Ok(Positions::One(3)));
+        assert_eq!(positions("70000"), Ok(Positions::One(u16::MAX)));
+        assert_eq!(positions("[1, \"2\"]"), Ok(Positions::Several([1, 2].into())));
+        assert_eq!(positions("[]"), Ok(Positions::Several([].into())));
+        for bad in ["null", "-1", "1.5", "\"x\"", "[null]", "[[1]]", "{}", "true"] {
+            let error = positions(bad).unwrap_err();
+            assert!(!error.is_empty(), "{bad}");
+        }
+        assert!(positions("{}").unwrap_err().contains("a position or a list of positions"));
+    }
+
+    #[test]
+    fn a_list_of_too_many_positions_is_not_kept() {
+        let json = format!(r#"{{"pos":[{}0],"signature":"0x"}}"#, "0,".repeat(1_000_000));
+        let raw: Box<RawValue> = serde_json::from_str(&json).unwrap();
+        assert_eq!(single(&raw).positions.as_slice().len(), MAX_POSITIONS_OF_SINGLE + 1);
+    }
 }

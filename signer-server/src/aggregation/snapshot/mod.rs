@@ -35,6 +35,8 @@ pub const MAX_GROUPS: usize = 64;
 pub const MAX_SINGLES: usize = 2048;
 /// Most children of a group.
 pub const MAX_CHILDREN: usize = 16;
+/// Most positions of one single: all of a payload timeliness committee or of a sync committee.
+pub const MAX_POSITIONS_OF_SINGLE: usize = 512;
 /// Longest tag of an entry, in bytes.
 pub const MAX_TAG_BYTES: usize = 64;
 /// Longest name of a lane, in bytes.

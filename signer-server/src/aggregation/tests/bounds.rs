@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    groups::{ROOT, child, public_key, signature},
+    groups::{self, ROOT, child, public_key, signature},
     *,
 };
 
@@ -65,6 +65,35 @@ async fn what_is_over_a_limit_in_an_entry_costs_that_entry() {
     service.close();
 }
 
+/// Two thousand singles that claim two thousand positions each would be four million of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_single_has_at_most_the_positions_of_the_largest_committee_with_duplicates() {
+    let service = service(1, &metrics());
+    let several = |positions: u16, attempt: u32| {
+        let pos: Vec<_> = (0..positions).collect();
+        let mut job = job(
+            9,
+            &[json!({
+                "kind": "raw", "signing_root": groups::root(ROOT), "bits_len": 2048,
+                "pubkeys": vec![public_key(0); 2048],
+                "singles": [{ "pos": pos, "signature": signature(0, &ROOT) }],
+            })],
+        );
+        job["attempt"] = attempt.into();
+        job
+    };
+    let done = run(&service, &several(512, 0)).await;
+    assert_eq!(done["groups"][0]["aggregate"]["coverage"], 512, "{done}");
+    for (attempt, positions) in [(1, 513), (2, 2048)] {
+        let done = run(&service, &several(positions, attempt)).await;
+        let rejected = &done["groups"][0]["rejected"]["entries"][0];
+        assert_eq!(rejected["reason"], "position_out_of_range", "{done}");
+        let detail = "pos names more positions than the 512 that a single can have";
+        assert_eq!(rejected["detail"], detail);
+    }
+    service.close();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelling_in_the_middle_keeps_what_is_finished() {
     let service = service_with(1, &metrics(), || Endless(BlsProver::default()));
@@ -84,4 +113,67 @@ async fn cancelling_in_the_middle_keeps_what_is_finished() {
     }
     assert!(service.cancel(id).unwrap().0, "it is over");
     service.close();
+}
+
+/// A body that cannot be read until it is told so.
+struct Blocked(std::sync::mpsc::Receiver<()>);
+
+impl AsRef<[u8]> for Blocked {
+    fn as_ref(&self) -> &[u8] {
+        let _ = self.0.recv();
+        b"{}"
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadline_counts_from_the_arrival_and_not_from_the_reading() {
+    let service = Arc::new(service(1, &metrics()));
+    let (release, blocked) = std::sync::mpsc::channel();
+    let first = tokio::spawn({
+        let service = service.clone();
+        async move { service.submit(Blocked(blocked), Format::Json, Client::default()).await }
+    });
+    let mut waiting = job(9, &[group(2, 2)]);
+    waiting["deadline_ms"] = 500.into();
+    let second = tokio::spawn({
+        let service = service.clone();
+        async move { submit(&service, &waiting).await.unwrap().id }
+    });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    release.send(()).unwrap();
+    assert!(first.await.unwrap().is_err(), "it is no job");
+    let view = service.ended_job(second.await.unwrap(), PATIENCE).await.unwrap();
+    assert_eq!((view.status, view.reason), ("expired", Some("before_start")));
+    service.close();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_taken_is_counted_by_its_reason() {
+    let metrics = metrics();
+    let service = service_with(1, &metrics, || Endless(BlsProver::default()));
+    let refused = |reason: &str| {
+        let series = "midslot_aggregation_submissions_refused_total";
+        count(&metrics, &format!("{series}{{reason=\"{reason}\"}}"))
+    };
+    let mut unknown_table = job(9, &[group(2, 2)]);
+    unknown_table["groups"][0].as_object_mut().unwrap().remove("pubkeys");
+    unknown_table["groups"][0]["pubkey_table"] = groups::root([5; 32]);
+    for (body, reason) in
+        [(json!({}), "malformed"), (job(9, &[]), "unprocessable"), (unknown_table, "table_unknown")]
+    {
+        submit(&service, &body).await.unwrap_err();
+        assert_eq!(refused(reason), 1, "{reason}");
+    }
+    let running = submit(&service, &job(9, &[group(1, 1)])).await.unwrap().id;
+    until_running(&service, running).await;
+    submit(&service, &job(9, &[group(3, 1)])).await.unwrap();
+    let mut refusable = job(9, &[group(5, 1)]);
+    refusable["on_busy"] = "reject".into();
+    submit(&service, &refusable).await.unwrap_err();
+    assert_eq!(refused("busy"), 1);
+    service.close();
+    let error = submit(&service, &job(9, &[group(2, 1)])).await.unwrap_err();
+    assert!(matches!(error, SubmitError::Stopping), "{error}");
+    assert_eq!(refused("shutdown"), 1);
+    assert_eq!(total(&metrics, "midslot_aggregation_submissions_refused_total{"), 5);
 }

@@ -173,6 +173,37 @@ async fn keys_that_contradict_each_other_are_named() {
     service.close();
 }
 
+/// Whoever can bring an entry in must not be able to take a good one out by the key beside it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_key_of_a_single_that_is_no_good_anyway_contradicts_nobody() {
+    let service = service(1, &metrics());
+    let mut group = three_of_four();
+    group["pubkeys"][0] = Value::Null;
+    group["singles"][0]["pubkey"] = public_key(0).into();
+    let bad = [
+        (json!("0xzz"), signature(3, &ROOT), "pubkey_invalid"),
+        (json!("0x1234"), signature(0, &ROOT), "pubkey_invalid"),
+        (json!(public_key(3)), "0x1234".to_owned(), "bad_length"),
+        (json!(public_key(3)), "0xzz".to_owned(), "bad_encoding"),
+    ];
+    for (pubkey, signature, _) in &bad {
+        let single = json!({ "pos": 0, "pubkey": pubkey, "signature": signature });
+        // Before the good one and behind it.
+        group["singles"].as_array_mut().unwrap().insert(0, single);
+    }
+    let late = json!({ "pos": 0, "pubkey": "", "signature": signature(0, &ROOT) });
+    group["singles"].as_array_mut().unwrap().push(late);
+    let done = run(&service, &job(9, &[group])).await;
+    let mut expected: Vec<_> = (0..)
+        .zip(bad.iter().rev())
+        .map(|(place, (_, _, reason))| entry("single", place, reason))
+        .collect();
+    expected.push(entry("single", 7, "pubkey_invalid"));
+    assert_eq!(rejected(&done), expected, "{done}");
+    assert_eq!(done["groups"][0]["aggregate"]["bits"], "0x17");
+    service.close();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_bad_digit_in_a_body_of_sixteen_mebibytes_costs_one_entry() {
     const GROUPS: u8 = 25;

@@ -5,7 +5,10 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use signer_client::wire::Fork;
+use signer_client::wire::{
+    Fork,
+    aggregation::{SignRefusal, SigningOutcome},
+};
 
 use super::{
     super::{
@@ -24,13 +27,12 @@ use super::{
 struct Echo;
 
 impl GroupSigner for Echo {
-    fn sign(&self, work: SigningWork) -> BoxFuture<'static, Vec<(usize, Box<str>)>> {
-        let wish = |(place, group): (usize, &snapshot::SnapshotGroup)| {
-            let wish = group.sign.as_ref()?;
-            Some((place, json!(format!("{wish:?}")).to_string().into()))
+    fn sign(&self, work: SigningWork) -> BoxFuture<'static, Vec<(usize, SigningOutcome)>> {
+        let answer = |(place, group): (usize, GroupToSign)| {
+            let message = format!("{:?}", group.wish);
+            (place, SigningOutcome::Refused { reason: SignRefusal::Other, message })
         };
-        let answers = work.snapshot.groups.iter().enumerate().filter_map(wish).collect();
-        Box::pin(std::future::ready(answers))
+        Box::pin(std::future::ready(work.groups.into_iter().map(answer).collect()))
     }
 }
 

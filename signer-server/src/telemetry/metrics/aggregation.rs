@@ -41,6 +41,27 @@ pub struct AggregationCounts {
     pub ended: Vec<(&'static str, u64)>,
     /// Jobs that did no work, by why.
     pub dropped: Vec<(&'static str, u64)>,
+    /// Jobs that were not taken, by why.
+    pub refused: Vec<(&'static str, u64)>,
+}
+
+/// Why a job was not taken, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AggregationRefusal {
+    /// The body can't be read.
+    Malformed,
+    /// The body can be read and makes no sense here, such as a slot outside the window.
+    Unprocessable,
+    /// A table of public keys is not here.
+    TableUnknown,
+    /// The lane was busy, and it would rather be refused; or too many lanes were.
+    Busy,
+    /// Too many bodies wait to be read.
+    Overloaded,
+    /// The signer is being stopped.
+    Shutdown,
+    /// A fault of this program.
+    Internal,
 }
 
 #[derive(Debug)]
@@ -51,6 +72,7 @@ pub(super) struct AggregationMetrics {
     entries: ByLabel<AggregationEntry, Counter>,
     skipped: ByLabel<AggregationSkip, Counter>,
     dropped: ByLabel<AggregationDrop, Counter>,
+    refused: ByLabel<AggregationRefusal, Counter>,
     bisections: Counter,
     gained: Counter,
     queue_time: Histogram,
@@ -71,6 +93,7 @@ impl AggregationMetrics {
             entries: page.counters(names::AGGREGATION_ENTRIES),
             skipped: page.counters(names::AGGREGATION_SKIPPED),
             dropped: page.counters(names::AGGREGATION_DROPPED),
+            refused: page.counters(names::AGGREGATION_REFUSED),
             bisections: page.counter(names::AGGREGATION_BISECTIONS),
             gained: page.counter(names::AGGREGATION_GAINED),
             queue_time: page.histogram(names::AGGREGATION_QUEUE_TIME, times),
@@ -96,7 +119,13 @@ impl Metrics {
             accepted: self.aggregation.accepted.get(),
             ended: self.aggregation.jobs.counts(),
             dropped: self.aggregation.dropped.counts(),
+            refused: self.aggregation.refused.counts(),
         }
+    }
+
+    /// An aggregation job was not taken.
+    pub fn aggregation_refused(&self, reason: AggregationRefusal) {
+        self.aggregation.refused.get(reason).inc();
     }
 
     /// An aggregation job was started after `waited`.

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use midslot_aggregation::{KeepReason, RejectReason};
 use prometheus_client::metrics::counter::Counter;
 
-use super::aggregation::AggregationDrop;
+use super::aggregation::{AggregationDrop, AggregationRefusal};
 use crate::{
     aggregation::{
         Ending, GroupStatus,
@@ -256,6 +256,16 @@ label!(AggregationDrop, "reason",
     Shutdown => "shutdown",
 );
 
+label!(AggregationRefusal, "reason",
+    Malformed => "malformed",
+    Unprocessable => "unprocessable",
+    TableUnknown => "table_unknown",
+    Busy => "busy",
+    Overloaded => "overloaded",
+    Shutdown => "shutdown",
+    Internal => "internal",
+);
+
 /// Why a signature did not come into an aggregate, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AggregationSkip {
@@ -376,6 +386,7 @@ mod tests {
         check::<GroupStatus>();
         check::<AggregationEntry>();
         check::<AggregationDrop>();
+        check::<AggregationRefusal>();
         check::<AggregationSkip>();
     }
 }

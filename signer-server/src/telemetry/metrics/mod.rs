@@ -38,7 +38,7 @@ use self::{
     summary::Summary,
 };
 pub use self::{
-    aggregation::{AggregationCounts, AggregationDrop},
+    aggregation::{AggregationCounts, AggregationDrop, AggregationRefusal},
     category::Category,
     labels::{KeySource, SlashingOperation},
     request_timer::RequestTimer,

@@ -79,6 +79,8 @@ names! {
         "Signatures that did not come into an aggregate, by the reason";
     AGGREGATION_DROPPED = "midslot_aggregation_dispatch_dropped",
         "Aggregation jobs that did no work, by the reason";
+    AGGREGATION_REFUSED = "midslot_aggregation_submissions_refused",
+        "Aggregation jobs that were not taken, by the reason";
     AGGREGATION_BISECTIONS = "midslot_aggregation_bisections",
         "Groups in which false signatures had to be looked for";
     AGGREGATION_GAINED = "midslot_aggregation_gained_positions",

@@ -18,10 +18,11 @@ use serde::Deserialize;
 use super::{job_id, no_job};
 use crate::{
     aggregation::{
-        Accepted, AggregationService, Format, SubmitError, snapshot::Fault, view::JobView,
+        Accepted, AggregationService, Format, JobId, SubmitError, snapshot::Fault, view::JobView,
     },
     http::{
         body::{RawBody, Unread},
+        body_budget::BodyBudget,
         identity,
         reply::{self, Refused, explain},
     },
@@ -61,6 +62,7 @@ struct Taken {
 /// Takes a job. With `?wait=true` the answer is the job, as soon as it is over.
 pub(in crate::http) async fn post(
     State(service): State<Arc<AggregationService>>,
+    State(budget): State<BodyBudget>,
     Extension(peer): Extension<Peer>,
     parameters: Result<Query<SubmitParameters>, QueryRejection>,
     headers: HeaderMap,
@@ -84,14 +86,14 @@ pub(in crate::http) async fn post(
     };
     if wait {
         return match service.ended_job(accepted.id, MAX_WAIT).await {
-            Ok(view) if view.reason.is_some() => job(StatusCode::OK, &view),
-            Ok(view) => job(StatusCode::ACCEPTED, &view),
+            Ok(view) if view.reason.is_some() => job(&budget, &headers, StatusCode::OK, &view),
+            Ok(view) => located(job(&budget, &headers, StatusCode::ACCEPTED, &view), accepted.id),
             Err(error) => no_job(error, &headers),
         };
     }
     let Accepted { id, is_known, position, view } = accepted;
     if is_known {
-        return job(StatusCode::OK, &view);
+        return job(&budget, &headers, StatusCode::OK, &view);
     }
     let taken = Taken {
         job_id: id.to_string(),
@@ -100,7 +102,11 @@ pub(in crate::http) async fn post(
         position,
         accepted_entries: view.accepted_entries,
     };
-    let mut response = reply::json(StatusCode::ACCEPTED, &taken);
+    located(reply::json(StatusCode::ACCEPTED, &taken), id)
+}
+
+/// Adds where the job is.
+fn located(mut response: Response, id: JobId) -> Response {
     if let Ok(location) = HeaderValue::from_str(&format!("/midslot/v1/aggregation/jobs/{id}")) {
         response.headers_mut().insert(LOCATION, location);
     }
@@ -110,6 +116,7 @@ pub(in crate::http) async fn post(
 /// A job; with `?wait_ms=` as it stands after its next change, or then.
 pub(in crate::http) async fn get(
     State(service): State<Arc<AggregationService>>,
+    State(budget): State<BodyBudget>,
     id: Result<Path<String>, PathRejection>,
     parameters: Result<Query<LookParameters>, QueryRejection>,
     headers: HeaderMap,
@@ -127,7 +134,7 @@ pub(in crate::http) async fn get(
         Err(error) => return no_job(error, &headers),
     };
     match service.job(id, wait).await {
-        Ok(view) => job(StatusCode::OK, &view),
+        Ok(view) => job(&budget, &headers, StatusCode::OK, &view),
         Err(error) => no_job(error, &headers),
     }
 }
@@ -135,6 +142,7 @@ pub(in crate::http) async fn get(
 /// Cancels a job.
 pub(in crate::http) async fn delete(
     State(service): State<Arc<AggregationService>>,
+    State(budget): State<BodyBudget>,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Response {
@@ -143,8 +151,8 @@ pub(in crate::http) async fn delete(
         Err(error) => return no_job(error, &headers),
     };
     match service.cancel(id) {
-        Ok((true, view)) => job(StatusCode::OK, &view),
-        Ok((false, view)) => job(StatusCode::ACCEPTED, &view),
+        Ok((true, view)) => job(&budget, &headers, StatusCode::OK, &view),
+        Ok((false, view)) => job(&budget, &headers, StatusCode::ACCEPTED, &view),
         Err(error) => no_job(error, &headers),
     }
 }
@@ -173,8 +181,8 @@ fn format(headers: &HeaderMap) -> Result<Format, &'static str> {
 }
 
 /// A job with where its time went.
-fn job(status: StatusCode, view: &JobView) -> Response {
-    let mut response = reply::json(status, view);
+fn job(budget: &BodyBudget, headers: &HeaderMap, status: StatusCode, view: &JobView) -> Response {
+    let mut response = reply::json_if_room(budget, headers, status, view.json_bytes(), view);
     let timing = view.server_timing();
     if let Ok(timing) = HeaderValue::from_str(&timing)
         && !timing.is_empty()

@@ -23,6 +23,7 @@ struct StatusView {
     accepted: u64,
     ended: BTreeMap<&'static str, u64>,
     dropped: BTreeMap<&'static str, u64>,
+    refused: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Serialize)]
@@ -57,6 +58,7 @@ pub(in crate::http) async fn get(State(service): State<Arc<AggregationService>>)
         accepted: counts.accepted,
         ended: counts.ended.into_iter().collect(),
         dropped: counts.dropped.into_iter().collect(),
+        refused: counts.refused.into_iter().collect(),
     };
     reply::json(StatusCode::OK, &status)
 }
