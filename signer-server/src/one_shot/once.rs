@@ -118,12 +118,12 @@ pub(super) struct Place<'a> {
 impl SignedOnce {
     /// Looks for a message.
     pub(super) fn find(&self, id: OnceId) -> Found<'_> {
-        let mut shelf = self.0.lock();
-        if let Some(known) = shelf.signed.get(&id) {
+        let mut messages = self.0.lock();
+        if let Some(known) = messages.signed.get(&id) {
             return Found::Signed(Arc::clone(known));
         }
         let fresh = || Begun { cell: Cell::default(), holders: 0 };
-        let begun = shelf.begun.entry(id).or_insert_with(fresh);
+        let begun = messages.begun.entry(id).or_insert_with(fresh);
         begun.holders += 1;
         Found::Unsigned(Place { shelf: self, id, cell: Arc::clone(&begun.cell) })
     }
@@ -159,8 +159,8 @@ impl Place<'_> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut shelf = self.shelf.0.lock();
-        if let Entry::Occupied(mut begun) = shelf.begun.entry(self.id) {
+        let mut messages = self.shelf.0.lock();
+        if let Entry::Occupied(mut begun) = messages.begun.entry(self.id) {
             begun.get_mut().holders -= 1;
             if begun.get().holders == 0 {
                 begun.remove();
@@ -173,9 +173,9 @@ impl Drop for Place<'_> {
 impl SignedOnce {
     /// Messages that were signed and that are being signed.
     pub(super) fn sizes(&self) -> (usize, usize) {
-        let shelf = self.0.lock();
-        assert_eq!(shelf.signed.len(), shelf.order.len());
-        (shelf.signed.len(), shelf.begun.len())
+        let messages = self.0.lock();
+        assert_eq!(messages.signed.len(), messages.order.len());
+        (messages.signed.len(), messages.begun.len())
     }
 }
 
