@@ -49,7 +49,8 @@ pub trait RemoteAggregator: Send + Sync + 'static {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<SubmittedJob, AggregationError>>;
 
-    /// Submits a job and waits until it is over: one round trip.
+    /// Submits a job and waits until it is over: one round trip. If the signer starts anew meanwhile
+    /// and does not know it any more, it is submitted again.
     fn aggregate<'a>(
         &'a self,
         request: &'a AggregationRequest,

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{sleep, timeout_at},
 };
 
 use super::{
@@ -341,7 +341,7 @@ impl Inner {
         let rest = self.until(message.slot, slot_duration);
         let deadline = Deadline::within(rest.clamp(slot_duration / 4, slot_duration));
         let give_up_waiting =
-            deadline.instant().min(Instant::now() + self.options.look_up_patience);
+            deadline.min(Deadline::within(self.options.look_up_patience)).instant();
         let mut has_waited = false;
         let flight = loop {
             let found = self.queue.lock().look_up(message, *key);

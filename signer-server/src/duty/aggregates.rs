@@ -33,16 +33,18 @@ pub fn aggregate_and_proof(
     Ok(duty(DutyType::AggregateAndProofV2, &message))
 }
 
-/// The duty to publish a contribution.
+/// The duty to publish a contribution. `claimed` is the slot's fork as the caller has it, which counts
+/// where the network does not know the fork version.
 ///
 /// # Errors
 /// When the slot's fork has no sync committees, or the bits are not those of a subcommittee.
 pub fn contribution_and_proof(
     network: &Network,
     fork_info: &ForkInfo,
+    claimed: Option<Fork>,
     object: &ContributionAndProof,
 ) -> Result<Duty, DutyError> {
-    let message = contribution_message(network, fork_info, object)?;
+    let message = contribution_message(network, fork_info, claimed, object)?;
     Ok(duty(DutyType::SyncCommitteeContributionAndProof, &message))
 }
 
@@ -82,11 +84,12 @@ pub(super) fn aggregate_message(
 pub(super) fn contribution_message(
     network: &Network,
     fork_info: &ForkInfo,
+    claimed: Option<Fork>,
     object: &ContributionAndProof,
 ) -> Result<Message, DutyError> {
     let slot = object.contribution.slot;
     let duty_type = DutyType::SyncCommitteeContributionAndProof;
-    check_since_altair(network, fork_info, slot, duty_type)?;
+    check_since_altair(network, fork_info, claimed, slot, duty_type)?;
     let members = network.preset.sync_committee_size() / SYNC_COMMITTEE_SUBNET_COUNT;
     check_bits(CONTRIBUTION_BITS, &object.contribution.aggregation_bits, members)?;
     let domain_type = DomainType::CONTRIBUTION_AND_PROOF;

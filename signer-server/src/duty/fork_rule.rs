@@ -71,16 +71,17 @@ impl ObjectFork {
     }
 }
 
-/// Refuses a sync committee duty before Altair: neither `fork_info` nor the schedule says that the
-/// slot's fork has sync committees.
+/// Refuses a sync committee duty before Altair: neither `fork_info`, nor `claimed` where the network
+/// does not know that fork version, nor the schedule says that the slot's fork has sync committees.
 pub(super) fn check_since_altair(
     network: &Network,
     fork_info: &ForkInfo,
+    claimed: Option<Fork>,
     slot: Slot,
     duty_type: DutyType,
 ) -> Result<(), DutyError> {
     let epoch = network.epoch_of(slot);
-    let ObjectFork { fork, decided_by } = ObjectFork::decide(network, fork_info, epoch, None);
+    let ObjectFork { fork, decided_by } = ObjectFork::decide(network, fork_info, epoch, claimed);
     if fork < Fork::Altair && network.fork_at_epoch(epoch) < Fork::Altair {
         return Err(DutyError::WrongFork { duty_type, fork, decided_by });
     }

@@ -19,7 +19,7 @@ pub const MAX_COMMITTEE_LEN: usize = MAX_VALIDATORS_PER_COMMITTEE;
 pub const SYNC_SUBCOMMITTEES: u64 = SYNC_COMMITTEE_SUBNET_COUNT as u64;
 
 /// How the attestations of a slot name their committee.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CommitteeNaming {
     /// `data.index` is the committee (consensus-specs, phase0).
     InData,
@@ -65,10 +65,11 @@ pub fn attestation_root(fork_info: &ForkInfo, data: &AttestationData) -> Root {
 pub fn sync_message_root(
     network: &Network,
     fork_info: &ForkInfo,
+    claimed: Option<Fork>,
     slot: Slot,
     beacon_block_root: Root,
 ) -> Result<Root, DutyError> {
-    check_since_altair(network, fork_info, slot, DutyType::SyncCommitteeMessage)?;
+    check_since_altair(network, fork_info, claimed, slot, DutyType::SyncCommitteeMessage)?;
     let domain = domain(DomainType::SYNC_COMMITTEE, fork_info, network.epoch_of(slot));
     Ok(domain.signing_root(beacon_block_root))
 }
@@ -86,9 +87,12 @@ fn domain(domain_type: DomainType, fork_info: &ForkInfo, epoch: Epoch) -> Domain
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use signer_client::wire::{
+        Bitvector, ContributionAndProof, QuotedU64, Signature, SyncCommitteeContribution,
+    };
 
     use super::*;
-    use crate::duty::classify;
+    use crate::duty::{classify, contribution_and_proof, selection_proof};
 
     #[test]
     fn roots_are_those_of_signing_requests() {
@@ -121,9 +125,65 @@ mod tests {
                 });
                 let expected = classify(request.to_string().as_bytes(), &network);
                 let slot = Slot(slot.parse().unwrap());
-                let found = sync_message_root(&network, &parsed, slot, Root([9; 32]));
+                let found = sync_message_root(&network, &parsed, None, slot, Root([9; 32]));
                 assert_eq!(found.ok(), expected.ok().map(|duty| duty.signing_root));
             }
         }
+    }
+
+    /// Whatever fork the caller names, the domain is that of its `fork_info`.
+    #[test]
+    fn a_named_fork_admits_sync_committees_and_never_changes_what_is_signed() {
+        let network = Network::by_name_or_file("minimal").unwrap();
+        let fork_info = |version: &str| -> ForkInfo {
+            let fork =
+                json!({"previous_version": version, "current_version": version, "epoch": "0"});
+            let root = Root([7; 32]);
+            serde_json::from_value(json!({"fork": fork, "genesis_validators_root": root})).unwrap()
+        };
+        let (slot, root) = (Slot(9), Root([9; 32]));
+        let altair = network.version_of(Fork::Altair).unwrap().to_string();
+        let roots_with = |fork_info: &ForkInfo, claimed| {
+            let index = Some(QuotedU64(2));
+            let proof = selection_proof(&network, fork_info, claimed, slot, index);
+            let object = ContributionAndProof {
+                aggregator_index: QuotedU64(1),
+                contribution: SyncCommitteeContribution {
+                    slot,
+                    beacon_block_root: root,
+                    subcommittee_index: QuotedU64(2),
+                    aggregation_bits: Bitvector(vec![1]),
+                    signature: Signature([0; 96]),
+                },
+                selection_proof: Signature([0; 96]),
+            };
+            let contribution = contribution_and_proof(&network, fork_info, claimed, &object);
+            let message = sync_message_root(&network, fork_info, claimed, slot, root);
+            let roots = [
+                message,
+                proof.map(|duty| duty.signing_root),
+                contribution.map(|duty| duty.signing_root),
+            ];
+            roots.into_iter().collect::<Result<Vec<_>, _>>()
+        };
+        let expected = roots_with(&fork_info(&altair), None).unwrap();
+        for claimed in [Fork::Phase0, Fork::Altair, Fork::Gloas] {
+            assert_eq!(roots_with(&fork_info(&altair), Some(claimed)).unwrap(), expected);
+        }
+
+        // A version that the network does not know. Its schedule says phase 0.
+        let unknown = fork_info("0xaa000001");
+        for claimed in [None, Some(Fork::Phase0)] {
+            let refused = roots_with(&unknown, claimed);
+            assert!(matches!(refused, Err(DutyError::WrongFork { .. })), "{refused:?}");
+        }
+        let roots = roots_with(&unknown, Some(Fork::Altair)).unwrap();
+        assert_eq!(roots_with(&unknown, Some(Fork::Fulu)).unwrap(), roots);
+        let domain = Domain::compute(
+            DomainType::SYNC_COMMITTEE,
+            unknown.fork.current_version,
+            unknown.genesis_validators_root,
+        );
+        assert_eq!(roots[0], domain.signing_root(root));
     }
 }

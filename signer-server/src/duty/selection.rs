@@ -6,7 +6,7 @@
 //! sync committee, the subcommittee, and from nothing else: no committee, no shuffling.
 
 use signer_client::wire::{
-    AggregationSlot, ForkInfo, QuotedU64, Slot, SyncAggregatorSelectionData,
+    AggregationSlot, Fork, ForkInfo, QuotedU64, Slot, SyncAggregatorSelectionData,
 };
 
 use super::{
@@ -17,13 +17,15 @@ use super::{
 };
 
 /// The duty to prove who aggregates at `slot`: attestations, or the messages of a sync
-/// subcommittee.
+/// subcommittee. `claimed` is the slot's fork as the caller has it, which counts where the network does
+/// not know the fork version.
 ///
 /// # Errors
 /// When the slot's fork has no sync committees ([`DutyError::WrongFork`]).
 pub fn selection_proof(
     network: &Network,
     fork_info: &ForkInfo,
+    claimed: Option<Fork>,
     slot: Slot,
     subcommittee_index: Option<QuotedU64>,
 ) -> Result<Duty, DutyError> {
@@ -37,6 +39,7 @@ pub fn selection_proof(
             sync_committee_proof(
                 network,
                 fork_info,
+                claimed,
                 SyncAggregatorSelectionData { slot, subcommittee_index },
             )?,
         ),
@@ -63,10 +66,11 @@ pub(super) fn attestation_proof(
 pub(super) fn sync_committee_proof(
     network: &Network,
     fork_info: &ForkInfo,
+    claimed: Option<Fork>,
     object: SyncAggregatorSelectionData,
 ) -> Result<Message, DutyError> {
     let duty_type = DutyType::SyncCommitteeSelectionProof;
-    check_since_altair(network, fork_info, object.slot, duty_type)?;
+    check_since_altair(network, fork_info, claimed, object.slot, duty_type)?;
     let domain_type = DomainType::SYNC_COMMITTEE_SELECTION_PROOF;
     Ok(Message::of_slot(root_of(&object), domain_type, fork_info, object.slot, network))
 }

@@ -30,7 +30,7 @@ use tokio::task::block_in_place;
 
 use self::{
     object::Object,
-    once::{Known, OnceId, SignedOnce},
+    once::{Found, Known, OnceId, SignedOnce},
 };
 use crate::{
     aggregation::{GroupSigner, GroupToSign, SigningWork, snapshot::Subject},
@@ -118,22 +118,16 @@ impl OneShot {
             return Ok((known, false));
         }
         // Whoever asks for the same at the same time waits for the first one's signature.
-        let place = self.signed.place(id);
-        let mut is_new = false;
-        let is_made = &mut is_new;
-        let known = place
-            .get_or_try_init(|| async move {
-                let known = self.make(client, wanted, aggregate).await?;
-                *is_made = true;
-                Ok::<_, Refused>(known)
-            })
-            .await?;
+        let (known, is_new) = match self.signed.find(id) {
+            Found::Signed(known) => (known, false),
+            Found::Unsigned(place) => place.signed(self.make(client, wanted, aggregate)).await?,
+        };
         if !is_new {
             let key = &wanted.wish.aggregator_pubkey;
             let signature = Some(known.signature());
             self.signing.sign_own(client.clone(), key, &known.duty, signature).await?;
         }
-        Ok((Arc::clone(known), !is_new))
+        Ok((known, !is_new))
     }
 
     async fn make(
@@ -174,8 +168,8 @@ impl OneShot {
             Subject::Attestation { .. } | Subject::Raw => None,
         };
         let network = self.signing.network();
-        let GroupToSign { fork_info, slot, wish, .. } = wanted;
-        let duty = duty::selection_proof(network, fork_info, *slot, subcommittee)?;
+        let GroupToSign { fork_info, fork, slot, wish, .. } = wanted;
+        let duty = duty::selection_proof(network, fork_info, Some(*fork), *slot, subcommittee)?;
         let key = &wish.aggregator_pubkey;
         match wish.selection_proof {
             // A millisecond, in which the other requests of this thread move to another one.

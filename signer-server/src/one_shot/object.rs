@@ -73,7 +73,9 @@ impl Object {
             Self::Aggregate(object) => {
                 duty::aggregate_and_proof(network, fork_info, Some(fork), object)
             }
-            Self::Contribution(object) => duty::contribution_and_proof(network, fork_info, object),
+            Self::Contribution(object) => {
+                duty::contribution_and_proof(network, fork_info, Some(fork), object)
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use reqwest::{
 };
 use serde::de::DeserializeOwned;
 use signer_client::wire::{Epoch, ForkVersions, PublicKey, Slot};
+use tokio::task::block_in_place;
 
 use super::{
     BeaconAddress,
@@ -24,6 +25,8 @@ use crate::telemetry::logs::with_causes;
 
 /// Largest answer of a fixed size, in bytes: the specification has about 15,000.
 const SMALL_ANSWER: usize = 256 << 10;
+/// From this size on reading an answer is no quick step any more, in bytes.
+const LONG_ANSWER: usize = 64 << 10;
 /// What an answer may take for each validator that was asked for, in bytes; the largest, a validator
 /// with its balances and epochs, has about 650.
 const PER_VALIDATOR: usize = 2 << 10;
@@ -47,6 +50,9 @@ pub(super) enum Problem {
     /// No answer, or none that ended in time.
     #[error("{0}")]
     Unreachable(String),
+    /// Every answer came in time, and together they took too long.
+    #[error("not all of its answers came within {0:?}")]
+    TooSlow(Duration),
     #[error("the answer's status is {0}")]
     Status(u16),
     #[error("the answer is longer than {0} bytes")]
@@ -65,7 +71,7 @@ pub(super) enum Problem {
 /// Why a beacon node was of no use, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeFailure {
-    /// No answer, or none that ended in time.
+    /// No answer, or none that ended in time, or too many slow ones.
     Unreachable,
     /// A status other than success.
     Status,
@@ -80,7 +86,7 @@ pub enum NodeFailure {
 impl NodeError {
     pub(super) fn label(&self) -> NodeFailure {
         match self.problem {
-            Problem::Unreachable(_) => NodeFailure::Unreachable,
+            Problem::Unreachable(_) | Problem::TooSlow(_) => NodeFailure::Unreachable,
             Problem::Status(_) => NodeFailure::Status,
             Problem::TooLong(_) | Problem::Malformed { .. } | Problem::Impossible(_) => {
                 NodeFailure::Answer
@@ -259,8 +265,13 @@ impl Node {
             return Err(Problem::Status(status.as_u16()));
         }
         let body = read(response, limit).await?;
-        serde_json::from_slice(&body)
-            .map_err(|error| Problem::Malformed { line: error.line(), column: error.column() })
+        let parse = || {
+            serde_json::from_slice(&body)
+                .map_err(|error| Problem::Malformed { line: error.line(), column: error.column() })
+        };
+        // Thousands of validators take milliseconds: the signing requests of this thread move to
+        // another one meanwhile.
+        if body.len() > LONG_ANSWER { block_in_place(parse) } else { parse() }
     }
 }
 

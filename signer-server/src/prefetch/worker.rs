@@ -2,10 +2,14 @@
 //! has the proofs made that are due, later in the slot. So a slow node delays no proof of which the
 //! duty is known.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 use signer_client::wire::{Epoch, PublicKey, Slot};
+use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -31,6 +35,10 @@ const CLIENT: &str = "prefetch";
 /// Slots for which a node that has failed is asked only when the others fail, too.
 const REST_SLOTS: u64 = 8;
 
+/// How long one node may take for all answers of a round, in slots: its duties are of no use much
+/// later, and another node may be faster. What it has told by then stays known.
+const ROUND_SLOTS: u32 = 4;
+
 /// Starts to prefetch, as two of `tasks`, until `stopping`.
 ///
 /// # Errors
@@ -43,9 +51,10 @@ pub fn start(
     stopping: &CancellationToken,
 ) -> Result<Arc<PrefetchStatus>, reqwest::Error> {
     let PrefetchOptions { nodes, look_ahead_slots, slot_percent, request_timeout } = options;
+    let patience = Duration::from_millis(chain.clock().slot_duration_ms()) * ROUND_SLOTS;
     let sources = nodes
         .into_iter()
-        .map(|address| Node::new(address, request_timeout).map(Source::new))
+        .map(|address| Ok(Source::new(Node::new(address, request_timeout)?, patience)))
         .collect::<Result<Vec<_>, _>>()?;
     let status = Arc::new(PrefetchStatus::default());
     let book = Arc::new(Mutex::new(Book::default()));
@@ -110,7 +119,9 @@ impl Asker {
         let mut reason = None;
         for place in order {
             let source = &mut self.sources[place];
-            match source.tell(&self.chain, &self.book, now, &self.ours).await {
+            let told =
+                timeout(source.patience, source.tell(&self.chain, &self.book, now, &self.ours));
+            match told.await.unwrap_or_else(|_| Err(source.too_slow())) {
                 Ok(validators) => {
                     source.rests_until = Slot(0);
                     source.voice.worked(&source.node.address);
@@ -121,6 +132,11 @@ impl Asker {
                 Err(error) => {
                     // Another node may answer there when it comes back.
                     source.checked_in = None;
+                    if matches!(error.problem, Problem::Impossible(_)) {
+                        // The directory itself may be what is wrong: validators that are not final
+                        // yet get other indices when the chain is re-organised.
+                        source.directory = Directory::default();
+                    }
                     source.rests_until = Slot(now.0.saturating_add(REST_SLOTS));
                     source.voice.failed(&source.node.address, &error, Instant::now());
                     self.metrics.prefetch_node_failed(error.label());
@@ -140,18 +156,25 @@ pub(super) struct Source {
     /// When it was last seen to be on the right chain.
     checked_in: Option<Epoch>,
     rests_until: Slot,
+    /// For all answers of a round.
+    patience: Duration,
     voice: Voice,
 }
 
 impl Source {
-    pub(super) fn new(node: Node) -> Self {
+    pub(super) fn new(node: Node, patience: Duration) -> Self {
         Self {
             node,
             directory: Directory::default(),
             checked_in: None,
             rests_until: Slot(0),
+            patience,
             voice: Voice::default(),
         }
+    }
+
+    fn too_slow(&self) -> NodeError {
+        NodeError { what: "duties", problem: Problem::TooSlow(self.patience) }
     }
 
     /// Writes into the book what is not there yet. Gives how many of our keys are validators'.

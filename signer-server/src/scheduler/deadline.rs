@@ -12,6 +12,14 @@ use signer_client::wire::Slot;
 use super::Class;
 use crate::duty::{Duty, Network, Position};
 
+/// Shortest time that any duty has, however late its request.
+pub(super) const SHORTEST: Duration = Duration::from_secs(4);
+
+/// [`SHORTEST`] in milliseconds.
+const SHORTEST_MS: u64 = 4_000;
+
+const _: () = assert!(SHORTEST.as_millis() == SHORTEST_MS as u128);
+
 /// When slots begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotClock {
@@ -47,12 +55,12 @@ struct Limits {
 
 const fn limits(class: Class) -> Limits {
     match class {
-        Class::Block => Limits { shortest: 4_000, unknown: 8_000, longest: 12_000 },
+        Class::Block => Limits { shortest: SHORTEST_MS, unknown: 8_000, longest: 12_000 },
         Class::Attestation | Class::Aggregate => {
-            Limits { shortest: 4_000, unknown: 12_000, longest: 12_000 }
+            Limits { shortest: SHORTEST_MS, unknown: 12_000, longest: 12_000 }
         }
         // Made up to an epoch or two ahead; bulk work may wait as long as a client does.
-        Class::SelectionProof => Limits { shortest: 4_000, unknown: 30_000, longest: 60_000 },
+        Class::SelectionProof => Limits { shortest: SHORTEST_MS, unknown: 30_000, longest: 60_000 },
         Class::Background => Limits { shortest: 60_000, unknown: 60_000, longest: 60_000 },
     }
 }

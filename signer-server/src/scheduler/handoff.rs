@@ -41,11 +41,11 @@ impl<J> Handoff<J> {
     /// Brings jobs for which room was promised. When the queues were closed meanwhile the jobs are
     /// dropped, which tells their requesters.
     pub(super) fn push(&self, class: Class, deadline: Instant, jobs: impl Iterator<Item = J>) {
-        let mut refused = Vec::new();
+        let (mut refused, now) = (Vec::new(), Instant::now());
         let mut state = self.lock();
         let mut count = 0;
         for job in jobs {
-            match state.queue.push(class, deadline, job) {
+            match state.queue.push(class, now, deadline, job) {
                 Ok(()) => count += 1,
                 Err(job) => refused.push(job),
             }

@@ -1,8 +1,9 @@
 //! Which job comes next.
 //!
 //! The order: blocks first, always. Then whatever of the next class, but a job of a lower class
-//! whose deadline is near counts as one of that class, so that bulk work can't starve for ever and
-//! still never comes before a block. Then class by class. Among equals the earliest deadline wins,
+//! that has waited long and whose deadline is near counts as one of that class, so that bulk work
+//! can't starve for ever and still never comes before a block. A near deadline alone does not lift
+//! it: clients may name one as near as they like. Then class by class. Among equals the earliest deadline wins,
 //! and among equal deadlines the one that came first.
 
 use std::{
@@ -11,10 +12,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Class;
+use super::{Class, deadline};
 
-/// How near its deadline a job of a low class must be to be served among the attestations.
+/// How near its deadline a job of a low class must be to be served among the attestations, if it has
+/// waited for [`PROMOTION_AGE`].
 pub(super) const PROMOTION_MARGIN: Duration = Duration::from_secs(1);
+
+/// How long a job of a low class must have waited for that. A duty's own time is at least
+/// [`deadline::SHORTEST`], so a job that has no other deadline is always as old when it is near.
+pub(super) const PROMOTION_AGE: Duration = Duration::from_secs(2);
+
+const _: () = assert!(
+    PROMOTION_AGE.as_millis() + PROMOTION_MARGIN.as_millis() < deadline::SHORTEST.as_millis()
+);
 
 /// Number of classes.
 const CLASSES: usize = Class::ALL.len();
@@ -26,6 +36,8 @@ pub struct Bounds(pub [usize; CLASSES]);
 /// A job that waits.
 struct Waiting<J> {
     deadline: Instant,
+    /// When it was brought.
+    since: Instant,
     /// Ascends in the order of arrival.
     number: u64,
     job: J,
@@ -34,6 +46,14 @@ struct Waiting<J> {
 impl<J> Waiting<J> {
     fn order(&self) -> (Instant, u64) {
         (self.deadline, self.number)
+    }
+
+    /// Whether it counts as a job of the attestations' class.
+    fn is_promoted(&self, now: Instant) -> bool {
+        let is_near = self.deadline <= now + PROMOTION_MARGIN;
+        let is_old = self.since + PROMOTION_AGE <= now;
+        // One that is over takes no time, and must not hide those behind it.
+        self.deadline < now || (is_near && is_old)
     }
 }
 
@@ -117,14 +137,15 @@ impl<J> Queue<J> {
         self.reserved[class as usize] -= count;
     }
 
-    /// Takes a job for which room was promised. Gives it back when the queue was closed meanwhile.
-    pub fn push(&mut self, class: Class, deadline: Instant, job: J) -> Result<(), J> {
+    /// Takes a job that is brought now and for which room was promised. Gives it back when the queue
+    /// was closed meanwhile.
+    pub fn push(&mut self, class: Class, now: Instant, deadline: Instant, job: J) -> Result<(), J> {
         self.release(class, 1);
         if self.closed {
             return Err(job);
         }
         self.arrived += 1;
-        let waiting = Waiting { deadline, number: self.arrived, job };
+        let waiting = Waiting { deadline, since: now, number: self.arrived, job };
         self.waiting[class as usize].push(Reverse(waiting));
         Ok(())
     }
@@ -140,10 +161,9 @@ impl<J> Queue<J> {
         if self.first(Class::Block).is_some() {
             return Some(Class::Block);
         }
-        let is_near = |class: &Class| {
-            self.first(*class).is_some_and(|first| first.deadline <= now + PROMOTION_MARGIN)
-        };
-        let promoted = Class::ALL[Class::Aggregate as usize..].iter().copied().filter(is_near);
+        let is_promoted =
+            |class: &Class| self.first(*class).is_some_and(|first| first.is_promoted(now));
+        let promoted = Class::ALL[Class::Aggregate as usize..].iter().copied().filter(is_promoted);
         std::iter::once(Class::Attestation)
             .chain(promoted)
             .filter(|class| self.first(*class).is_some())

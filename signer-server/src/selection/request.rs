@@ -250,7 +250,7 @@ impl SlotBody {
         if identifiers.is_empty() {
             return Err(PreRequestError::NoKeys { place });
         }
-        let duty = selection_proof(network, fork_info, slot, subcommittee_index)
+        let duty = selection_proof(network, fork_info, None, slot, subcommittee_index)
             .map_err(|source| PreRequestError::Duty { place, source })?;
         let mut seen = HashSet::with_capacity(identifiers.len());
         let mut keys = Vec::with_capacity(identifiers.len());

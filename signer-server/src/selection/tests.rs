@@ -37,7 +37,7 @@ fn fork_info() -> ForkInfo {
 }
 
 fn duty(slot: u64) -> Duty {
-    selection_proof(&network(), &fork_info(), Slot(slot), None).unwrap()
+    selection_proof(&network(), &fork_info(), None, Slot(slot), None).unwrap()
 }
 
 fn key(number: u8) -> PublicKey {
@@ -312,7 +312,7 @@ fn many_proofs_are_taken_in_withdrawn_and_forgotten_piece_by_piece() {
             (101..=164).flat_map(move |slot| {
                 (0..3_u64).map(move |index| {
                     let index = Some(signer_client::wire::QuotedU64(index));
-                    let duty = selection_proof(&network(), &fork_info(), Slot(slot), index);
+                    let duty = selection_proof(&network(), &fork_info(), None, Slot(slot), index);
                     ProofId::of(key(number), &duty.unwrap()).unwrap()
                 })
             })

@@ -71,7 +71,7 @@ impl SigningService {
         if self.proofs.current_slot().is_none_or(|now| *slot < now) {
             return Ok(Accepted::default());
         }
-        let duty = selection_proof(&self.network, fork_info, *slot, *subcommittee_index)?;
+        let duty = selection_proof(&self.network, fork_info, None, *slot, *subcommittee_index)?;
         let order = Arc::new(Order { client: client.clone(), duty });
         let loaded = keys.iter().filter(|key| self.registry.get(key).is_some());
         let wanted: Vec<_> = loaded

@@ -87,13 +87,13 @@ fn queue_push_and_pop(bencher: Bencher<'_, '_>, waiting: u64) {
     let deadline = |number: u64| now + Duration::from_millis(4_000 + number * 7_919 % 10_007);
     for number in 0..waiting {
         assert!(queue.reserve(Class::SelectionProof, 1));
-        assert!(queue.push(Class::SelectionProof, deadline(number), number).is_ok());
+        assert!(queue.push(Class::SelectionProof, now, deadline(number), number).is_ok());
     }
     let mut number = waiting;
     bencher.bench_local(|| {
         number += 1;
         queue.reserve(Class::SelectionProof, 1);
-        let pushed = queue.push(Class::SelectionProof, deadline(number), number);
+        let pushed = queue.push(Class::SelectionProof, now, deadline(number), number);
         (pushed, queue.pop(now).map(|next| next.job))
     });
 }

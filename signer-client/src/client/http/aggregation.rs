@@ -20,6 +20,8 @@ use crate::{
 };
 
 const JOBS: &str = "/midslot/v1/aggregation/jobs";
+/// How often a job is submitted while one waits for it, if the signer forgets it.
+const MAX_SUBMISSIONS: usize = 3;
 /// Longest time that the signer waits before it answers.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
@@ -59,9 +61,18 @@ impl RemoteAggregator for HttpSigner {
     ) -> BoxFuture<'a, Result<AggregationJob, AggregationError>> {
         Box::pin(async move {
             let call = post(format!("{JOBS}?wait=true"), request)?;
-            let mut job: AggregationJob = self.call(call, deadline).await?;
+            let mut submissions_left = MAX_SUBMISSIONS - 1;
+            let mut job: AggregationJob = self.call(call.clone(), deadline).await?;
             while !job.status.is_final() {
-                job = self.job_after(&job.job_id, MAX_WAIT, deadline).await?;
+                job = match self.job_after(&job.job_id, MAX_WAIT, deadline).await {
+                    // The signer has started anew and knows it no more. The same request is the
+                    // same job.
+                    Err(AggregationError::NoJob) if submissions_left > 0 => {
+                        submissions_left -= 1;
+                        self.call(call.clone(), deadline).await?
+                    }
+                    looked_at => looked_at?,
+                };
             }
             Ok(job)
         })

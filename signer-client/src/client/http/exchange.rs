@@ -130,7 +130,7 @@ impl Connection {
 
     /// Puts it last in the choice for a while.
     pub(super) fn rest_for(&self, time: Duration) {
-        *self.rests_until.lock() = Some(Instant::now() + time);
+        *self.rests_until.lock() = Some(Deadline::within(time).instant());
     }
 
     /// Takes it as sound again.

@@ -157,15 +157,18 @@ impl HttpSigner {
             }
             retries_left -= 1;
             if !another {
+                // A signer that says "at once" is overloaded all the same.
                 let wait = match error {
-                    SignError::Overloaded { retry_after: Some(wait), .. } => wait,
+                    SignError::Overloaded { retry_after: Some(wait), .. } => {
+                        wait.max(with_jitter(pause))
+                    }
                     _ => with_jitter(pause),
                 };
                 if wait >= deadline.remaining() {
                     return Err(error);
                 }
                 sleep(wait).await;
-                pause *= 2;
+                pause = pause.saturating_mul(2);
             }
         }
     }

@@ -5,6 +5,8 @@ mod look_ups;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::{
     mock::{MockCall, MockSigner},

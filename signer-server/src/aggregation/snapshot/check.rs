@@ -51,7 +51,7 @@ pub(super) fn check(
     {
         return Err(SnapshotError::WrongFork { claimed, fork });
     }
-    let context = Context { surroundings, fork_info, fork, slot };
+    let context = Context { surroundings, fork_info, fork_name, fork, slot };
     let mut seen = HashMap::new();
     let mut groups = Vec::with_capacity(envelope.groups.len());
     for (place, group) in envelope.groups.into_iter().enumerate() {
@@ -115,6 +115,8 @@ fn grouping_key(group: &SnapshotGroup) -> ([u8; 32], u64) {
 struct Context<'a> {
     surroundings: &'a Surroundings<'a>,
     fork_info: ForkInfo,
+    /// The fork of the slot in the caller's words.
+    fork_name: Option<Fork>,
     fork: Fork,
     slot: Slot,
 }
@@ -188,6 +190,7 @@ impl Context<'_> {
                 let message = members::sync_message_root(
                     network,
                     &self.fork_info,
+                    self.fork_name,
                     self.slot,
                     beacon_block_root,
                 )

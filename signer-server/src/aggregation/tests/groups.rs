@@ -109,7 +109,8 @@ pub(super) fn attestation(fork: Fork, slot: u64, index: u64, committee: u64) -> 
 /// A subcommittee where the first signer sits at positions 0 and 5, the second at 1.
 pub(super) fn sync_contribution(fork: Fork, slot: u64) -> Value {
     let head = Root([9; 32]);
-    let root = members::sync_message_root(&network(), &fork_info(fork), Slot(slot), head).unwrap();
+    let root =
+        members::sync_message_root(&network(), &fork_info(fork), None, Slot(slot), head).unwrap();
     let (first, second) = (public_key(0), public_key(1));
     json!({
         "kind": "sync_contribution", "beacon_block_root": head, "subcommittee_index": "2",

@@ -132,5 +132,14 @@ async fn the_named_fork_decides_only_where_the_version_does_not() {
     assert!(error.contains("before Electra"), "{error}");
     unknown["fork_name"] = "electra".into();
     submit(&service, &unknown).await.unwrap();
+
+    let mut unknown = job(9, &[sync_contribution(Fork::Altair, 9)]);
+    for name in [None, Some("phase0")] {
+        unknown["fork_name"] = name.into();
+        let error = submit(&service, &unknown).await.unwrap_err().to_string();
+        assert!(error.contains("SYNC_COMMITTEE_MESSAGE is not used in PHASE0"), "{error}");
+    }
+    unknown["fork_name"] = "altair".into();
+    submit(&service, &unknown).await.unwrap();
     service.close();
 }

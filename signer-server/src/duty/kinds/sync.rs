@@ -20,18 +20,18 @@ pub(super) fn message(context: &Context<'_, '_>) -> Result<Message, DutyError> {
 pub(super) fn selection_proof(context: &Context<'_, '_>) -> Result<Message, DutyError> {
     let object: SyncAggregatorSelectionData = context.request.object()?;
     let fork_info = context.request.fork_info()?;
-    selection::sync_committee_proof(context.network, &fork_info, object)
+    selection::sync_committee_proof(context.network, &fork_info, None, object)
 }
 
 pub(super) fn contribution_and_proof(context: &Context<'_, '_>) -> Result<Message, DutyError> {
     let object: ContributionAndProof = context.request.object()?;
     let fork_info = context.request.fork_info()?;
-    aggregates::contribution_message(context.network, &fork_info, &object)
+    aggregates::contribution_message(context.network, &fork_info, None, &object)
 }
 
 /// `fork_info`, if it or the schedule says that the slot's fork has sync committees.
 fn fork_info_since_altair(context: &Context<'_, '_>, slot: Slot) -> Result<ForkInfo, DutyError> {
     let fork_info = context.request.fork_info()?;
-    check_since_altair(context.network, &fork_info, slot, context.request.duty_type)?;
+    check_since_altair(context.network, &fork_info, None, slot, context.request.duty_type)?;
     Ok(fork_info)
 }

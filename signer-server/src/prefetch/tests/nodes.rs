@@ -62,7 +62,7 @@ impl Bench {
         let metrics = Arc::new(Metrics::new(options));
         let sources = addresses.iter().map(|address| {
             let address = BeaconAddress::parse(address).unwrap();
-            Source::new(Node::new(address, PATIENCE).unwrap())
+            Source::new(Node::new(address, PATIENCE).unwrap(), PATIENCE)
         });
         let asker = Asker {
             chain: Chain::of(&network(genesis_time, HOUR_MS)).unwrap(),
@@ -160,7 +160,7 @@ async fn duties_of_both_epochs_are_learned_and_then_only_the_root_is_looked_at()
     assert_eq!(asked(ATTESTERS), attesters + 2 + 4, "a look and then all others, of both epochs");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_validators_are_asked_for_in_parts() {
     let genesis = genesis_time();
     let node = node(genesis, 4_500).start().await.unwrap();
@@ -221,7 +221,7 @@ async fn credentials_of_the_address_are_sent() {
     bench.assert_told(&node, 3);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_is_noticed_and_the_next_node_takes_over() {
     let genesis = genesis_time();
     let garbage = || Fault::Garbage;
@@ -316,10 +316,49 @@ async fn a_node_that_is_too_slow_is_left_for_the_next_one() {
     let mut bench = Bench::new(genesis, &[&good], 3);
     let address = BeaconAddress::parse(&slow.url()).unwrap();
     let impatient = Node::new(address, Duration::from_millis(50)).unwrap();
-    bench.asker.sources.insert(0, Source::new(impatient));
+    bench.asker.sources.insert(0, Source::new(impatient, PATIENCE));
     assert_eq!(bench.refresh().await, PrefetchState::Working);
     assert_eq!(bench.failures(NodeFailure::Unreachable), 1);
     bench.assert_told(&good, 3);
+}
+
+/// Each answer comes before its own time is over, but there are many.
+#[tokio::test]
+async fn a_node_that_is_slow_at_every_answer_is_left_for_the_next_one() {
+    let genesis = genesis_time();
+    let slow = node(genesis, 3).start().await.unwrap();
+    slow.misbehave(ATTESTERS, Fault::Slow(Duration::from_hours(1)));
+    let good = node(genesis, 3).start().await.unwrap();
+    let mut bench = Bench::new(genesis, &[&good], 3);
+    let address = BeaconAddress::parse(&slow.url()).unwrap();
+    let patient = Node::new(address, Duration::from_hours(2)).unwrap();
+    let round = Duration::from_millis(500);
+    bench.asker.sources.insert(0, Source::new(patient, round));
+    assert_eq!(bench.refresh().await, PrefetchState::Working);
+    assert_eq!(bench.failures(NodeFailure::Unreachable), 1);
+    bench.assert_told(&good, 3);
+}
+
+#[tokio::test]
+async fn a_node_that_takes_back_wrong_indices_is_of_use_again() {
+    let genesis = genesis_time();
+    let node = node(genesis, 4).start().await.unwrap();
+    // As after a re-organisation that gives two new validators each other's index.
+    node.misbehave("head/validators", swapped_indices());
+    let mut bench = Bench::new(genesis, &[&node], 4);
+    assert!(bench.failure().await.contains("not asked for"));
+    node.heal();
+    assert_eq!(bench.refresh().await, PrefetchState::Working);
+    bench.assert_told(&node, 4);
+}
+
+/// For validators: the first two have each other's index.
+fn swapped_indices() -> Fault {
+    Fault::lie(|answer| {
+        let other = answer["data"][1]["index"].clone();
+        let own = std::mem::replace(&mut answer["data"][0]["index"], other);
+        answer["data"][1]["index"] = own;
+    })
 }
 
 #[tokio::test]
@@ -363,7 +402,7 @@ async fn duties_stay_known_while_all_nodes_are_away() {
     bench.assert_told(&node, 12);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_root_that_never_rests_ends_the_asking() {
     let genesis = genesis_time();
     let node = node(genesis, 2_500).start().await.unwrap();
@@ -383,15 +422,7 @@ async fn a_root_that_never_rests_ends_the_asking() {
 async fn a_lying_directory_does_not_outlive_its_node() {
     let genesis = genesis_time();
     let liar = node(genesis, 4).start().await.unwrap();
-    // Swaps the indices of two validators.
-    liar.misbehave(
-        "head/validators",
-        Fault::lie(|answer| {
-            let other = answer["data"][1]["index"].clone();
-            let own = std::mem::replace(&mut answer["data"][0]["index"], other);
-            answer["data"][1]["index"] = own;
-        }),
-    );
+    liar.misbehave("head/validators", swapped_indices());
     let honest = node(genesis, 4).start().await.unwrap();
     let mut bench = Bench::new(genesis, &[&liar, &honest], 4);
     assert_eq!(bench.refresh().await, PrefetchState::Working);

@@ -123,6 +123,7 @@ impl Simulation {
             let duty = selection_proof(
                 &self.network,
                 &foreseen.fork_info,
+                None,
                 foreseen.slot,
                 foreseen.subcommittee_index,
             )

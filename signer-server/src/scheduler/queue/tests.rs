@@ -8,7 +8,7 @@ use super::*;
 enum Step {
     Reserve(Class, usize),
     Release(Class),
-    Push(Class, u64),
+    Push(Class, u64, u64),
     Pop(u64),
     Close,
 }
@@ -21,8 +21,9 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (class(), 1..4_usize).prop_map(|(class, count)| Step::Reserve(class, count)),
         1 => class().prop_map(Step::Release),
-        4 => (class(), 0..5_000_u64).prop_map(|(class, deadline)| Step::Push(class, deadline)),
-        3 => (0..5_000_u64).prop_map(Step::Pop),
+        4 => (class(), 0..5_000_u64, 0..8_000_u64)
+            .prop_map(|(class, since, deadline)| Step::Push(class, since, deadline)),
+        3 => (0..8_000_u64).prop_map(Step::Pop),
         1 => Just(Step::Close),
     ]
 }
@@ -30,7 +31,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// What the queue should do, said in the plainest way.
 #[derive(Default)]
 struct Model {
-    waiting: Vec<(Class, u64, u64)>,
+    /// Class, deadline, number, when it was brought.
+    waiting: Vec<(Class, u64, u64, u64)>,
     reserved: [usize; CLASSES],
     closed: bool,
 }
@@ -41,22 +43,26 @@ impl Model {
     }
 
     /// Rank of a job at a time: smaller is served earlier.
-    fn rank((class, deadline, number): (Class, u64, u64), now_ms: u64) -> (usize, u64, u64) {
-        let margin = u64::try_from(PROMOTION_MARGIN.as_millis()).unwrap();
-        // Only the first of a class can be promoted ahead of its fellows, and the order among
-        // fellows is the same, so ranking every near job alike changes nothing.
-        let near = deadline <= now_ms + margin;
+    fn rank(&self, job: (Class, u64, u64, u64), now_ms: u64) -> (usize, u64, u64) {
+        let (class, deadline, number, since) = job;
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap();
+        let is_near = deadline <= now_ms + ms(PROMOTION_MARGIN);
+        let is_old = since + ms(PROMOTION_AGE) <= now_ms;
+        // Those behind it wait for their turn.
+        let is_first = self.waiting.iter().all(|(other, its_deadline, its_number, _)| {
+            *other != class || (*its_deadline, *its_number) >= (deadline, number)
+        });
         let rank = match class {
             Class::Block => 0,
             Class::Attestation => 1,
-            _ if near => 1,
+            _ if is_first && (deadline < now_ms || (is_near && is_old)) => 1,
             other => other as usize,
         };
         (rank, deadline, number)
     }
 
-    fn pop(&mut self, now_ms: u64) -> Option<(Class, u64, u64)> {
-        let next = self.waiting.iter().copied().min_by_key(|job| Self::rank(*job, now_ms))?;
+    fn pop(&mut self, now_ms: u64) -> Option<(Class, u64, u64, u64)> {
+        let next = self.waiting.iter().copied().min_by_key(|job| self.rank(*job, now_ms))?;
         self.waiting.retain(|job| *job != next);
         Some(next)
     }
@@ -88,20 +94,20 @@ proptest! {
                     queue.release(class, 1);
                     model.reserved[class as usize] -= 1;
                 }
-                Step::Push(class, deadline) if model.reserved[class as usize] > 0 => {
+                Step::Push(class, since, deadline) if model.reserved[class as usize] > 0 => {
                     number += 1;
-                    let pushed = queue.push(class, at(deadline), number);
+                    let pushed = queue.push(class, at(since), at(deadline), number);
                     model.reserved[class as usize] -= 1;
                     if model.closed {
                         prop_assert_eq!(pushed, Err(number));
                     } else {
                         prop_assert_eq!(pushed, Ok(()));
-                        model.waiting.push((class, deadline, number));
+                        model.waiting.push((class, deadline, number, since));
                     }
                 }
                 Step::Release(_) | Step::Push(..) => {}
                 Step::Pop(now) => {
-                    let expected = model.pop(now).map(|(class, deadline, job)| Next {
+                    let expected = model.pop(now).map(|(class, deadline, job, _)| Next {
                         class,
                         deadline: at(deadline),
                         job,
@@ -127,23 +133,60 @@ proptest! {
     }
 }
 
-#[test]
-fn a_near_deadline_lifts_bulk_work_over_attestations_but_never_over_blocks() {
-    let now = Instant::now();
+/// Class, when it was brought, deadline, name; both times in milliseconds.
+fn order_at(now_ms: u64, jobs: &[(Class, u64, u64, &'static str)]) -> Vec<&'static str> {
+    let start = Instant::now();
+    let at = |milliseconds| start + Duration::from_millis(milliseconds);
     let mut queue = Queue::new(Bounds([9; CLASSES]));
-    let later = now + Duration::from_secs(8);
-    for (class, deadline, job) in [
-        (Class::SelectionProof, now + Duration::from_millis(900), "near proof"),
-        (Class::SelectionProof, later, "far proof"),
-        (Class::Attestation, later, "vote"),
-        (Class::Aggregate, later, "aggregate"),
-        (Class::Block, later, "block"),
-    ] {
-        assert!(queue.reserve(class, 1));
-        queue.push(class, deadline, job).unwrap();
+    for (class, since, deadline, job) in jobs {
+        assert!(queue.reserve(*class, 1));
+        queue.push(*class, at(*since), at(*deadline), *job).unwrap();
     }
-    let order: Vec<_> = std::iter::from_fn(|| queue.pop(now)).map(|next| next.job).collect();
+    std::iter::from_fn(|| queue.pop(at(now_ms))).map(|next| next.job).collect()
+}
+
+#[test]
+fn a_near_deadline_lifts_old_bulk_work_over_attestations_but_never_over_blocks() {
+    let order = order_at(
+        4_000,
+        &[
+            (Class::SelectionProof, 1_000, 4_900, "near proof"),
+            (Class::SelectionProof, 1_000, 12_000, "far proof"),
+            (Class::Attestation, 1_000, 12_000, "vote"),
+            (Class::Aggregate, 1_000, 12_000, "aggregate"),
+            (Class::Block, 4_000, 12_000, "block"),
+        ],
+    );
     assert_eq!(order, ["block", "near proof", "vote", "aggregate", "far proof"]);
+}
+
+/// A client may say that it waits for a second only, with thousands of proofs in one request.
+#[test]
+fn a_deadline_that_was_near_from_the_first_lifts_nothing_over_duties() {
+    let order = order_at(
+        1_000,
+        &[
+            (Class::SelectionProof, 1_000, 1_500, "hasty proof"),
+            (Class::Background, 1_000, 1_400, "hasty registration"),
+            (Class::SelectionProof, 1_000, 30_000, "proof"),
+            (Class::Attestation, 1_000, 12_000, "vote"),
+            (Class::Aggregate, 1_000, 12_000, "aggregate"),
+        ],
+    );
+    assert_eq!(order, ["vote", "aggregate", "hasty proof", "proof", "hasty registration"]);
+}
+
+#[test]
+fn what_is_over_makes_room_for_what_is_behind_it() {
+    let order = order_at(
+        4_000,
+        &[
+            (Class::SelectionProof, 3_000, 3_500, "over"),
+            (Class::SelectionProof, 500, 4_500, "near and old"),
+            (Class::Attestation, 3_900, 12_000, "vote"),
+        ],
+    );
+    assert_eq!(order, ["over", "near and old", "vote"]);
 }
 
 #[test]

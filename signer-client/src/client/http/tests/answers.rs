@@ -238,3 +238,44 @@ fn addresses_must_be_plain() {
     }
     assert!(matches!(HttpSigner::new(vec![], HttpOptions::default()), Err(SetupError::NoEndpoint)));
 }
+
+#[tokio::test]
+async fn no_hurry_at_all_is_a_deadline_too() {
+    let fake = Fake::start(|_| Reply::signature(1)).await;
+    let client = fake.client(HttpOptions::default());
+    let no_hurry = Deadline::within(Duration::MAX);
+    client.sign(&keys(1)[0], &attestation(), no_hurry).await.unwrap();
+    let header = &fake.asked()[0].headers["x-signing-deadline-ms"];
+    // The signer reads 64 bits.
+    assert!(header.to_str().unwrap().parse::<u64>().is_ok(), "{header:?}");
+    client.warm_up(1, no_hurry).await;
+
+    let client = Arc::new(fake.client(HttpOptions::default()));
+    let mut watch = KeyWatch::new(client, Duration::MAX);
+    assert!(watch.next().await.is_err(), "a signature is no list of keys");
+}
+
+#[tokio::test]
+async fn an_endpoint_may_rest_for_ever() {
+    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let endpoint = Endpoint::new(&format!("http://{dead}")).unwrap();
+    let options =
+        HttpOptions { rest_after_failure: Duration::MAX, max_retries: 1, ..HttpOptions::default() };
+    let client = HttpSigner::new(vec![endpoint], options).unwrap();
+    let error = client.sign(&keys(1)[0], &attestation(), soon()).await.unwrap_err();
+    assert!(matches!(error, SignError::Transport(_)), "{error}");
+}
+
+/// A signer that is overloaded and says "again at once" must not be asked without a pause, nor may
+/// the pause, doubled each time, grow beyond what a duration holds.
+#[tokio::test]
+async fn retry_after_zero_is_a_pause_all_the_same() {
+    let fake = Fake::start(|_| Reply::new(503, "busy").with("retry-after", "0")).await;
+    let options = HttpOptions { max_retries: 1_000, ..HttpOptions::default() };
+    let client = fake.client(options);
+    let deadline = Deadline::within(Duration::from_secs(1));
+    let error = client.sign(&keys(1)[0], &attestation(), deadline).await.unwrap_err();
+    assert!(matches!(error, SignError::Overloaded { .. } | SignError::DeadlinePassed), "{error}");
+    // Pauses of at least 25, 50, 100, 200 and 400 ms, and then there is no time for another one.
+    assert!(fake.asked().len() <= 6, "{}", fake.asked().len());
+}

@@ -51,3 +51,16 @@ async fn a_failed_look_up_says_why() {
     let error = rig.scheduler.proof(&rig.keys[0], Slot(first_slot())).await.unwrap_err();
     assert!(matches!(error, SignError::DeadlinePassed));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_look_up_may_have_all_the_patience_there_is() {
+    let options =
+        SchedulerOptions { look_up_patience: Duration::MAX, ..SchedulerOptions::default() };
+    let rig = Rig::new(1, options);
+    rig.signer.set_delay(|call| Duration::from_secs(if call.is_batch { 2 } else { 0 }));
+    rig.know_all_keys_in(1..2);
+    rig.until(0, 85).await;
+    rig.scheduler.proof(&rig.keys[0], Slot(first_slot() + 1)).await.unwrap();
+    let stats = rig.scheduler.stats();
+    assert_eq!((stats.waited, stats.immediate), (1, 0));
+}
