@@ -1,5 +1,6 @@
 //! The client against a signer on loopback that does what a test wants.
 
+mod aggregation;
 mod answers;
 mod batches;
 mod endpoints;
