@@ -1,9 +1,8 @@
 //! What a caller can do wrong without a wrong word: bodies as large as they may be, the same job many
 //! times at once, deadlines of another clock.
 
-use bytes::Bytes;
 use http::StatusCode;
-use midslot_tests::HttpClient;
+use midslot_tests::{HttpClient, RawConnection};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -48,7 +47,6 @@ async fn one_bad_digit_in_the_largest_body_costs_one_entry() {
         let mut body = large_job(attempt);
         assert!(body.len() > 10 << 20, "most of it is no padding");
         body.push_str(&" ".repeat(LARGEST_BODY - body.len()));
-        let too_large = Bytes::from(format!("{body} "));
         let answer = post(&signer, JOBS, body).await;
         assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text());
         let taken = answer.json();
@@ -70,11 +68,23 @@ async fn one_bad_digit_in_the_largest_body_costs_one_entry() {
         assert_eq!(rejected["index"], 1000);
         assert_eq!(rejected["reason"], "bad_encoding");
 
-        let refused = post(&signer, JOBS, too_large).await;
-        assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE, "{}", refused.text());
         return;
     }
     panic!("the machine is too busy");
+}
+
+/// It is refused by what it says of itself, before any of it is read.
+#[tokio::test]
+async fn a_body_of_one_byte_more_is_refused() {
+    let signer = signer().await;
+    let mut connection = RawConnection::open(signer.client.address()).await.unwrap();
+    let length = LARGEST_BODY + 1;
+    let head =
+        format!("POST {JOBS} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
+    connection.send(head).await.unwrap();
+    let (head, body) = connection.answer().await.unwrap();
+    assert!(head.starts_with("http/1.1 413"), "{head}{body}");
+    assert!(body.contains(&LARGEST_BODY.to_string()), "{body}");
 }
 
 #[tokio::test]
