@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{BoxFuture, Deadline, SignError};
+use super::{BoxFuture, BoxStream, Deadline, SignError};
 use crate::wire::{
     PublicKey, Root,
     aggregation::{
-        AggregationJob, AggregationRequest, AggregationStatus, SignJobGroup, SignRefusal,
-        SignedAggregate, SubmittedJob,
+        AggregationJob, AggregationRequest, AggregationStatus, NumberedEvent, SignJobGroup,
+        SignRefusal, SignedAggregate, SubmittedJob,
     },
 };
 
@@ -65,6 +65,16 @@ pub trait RemoteAggregator: Send + Sync + 'static {
         wait: Duration,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<AggregationJob, AggregationError>>;
+
+    /// What happens to a job, from its submission on or after the event of that number, until it is
+    /// over or the deadline has passed. Goes on over a new connection when one is cut; ends after
+    /// an error.
+    fn events<'a>(
+        &'a self,
+        job_id: &'a str,
+        after: Option<u64>,
+        deadline: Deadline,
+    ) -> BoxStream<'a, Result<NumberedEvent, AggregationError>>;
 
     /// Cancels a job. What is finished of it stays.
     fn cancel<'a>(

@@ -1,7 +1,8 @@
 //! A typed client for Web3Signer-compatible signers.
 //!
 //! [`RemoteSigner`] is what a validator client programs against; [`HttpSigner`] speaks to one or
-//! more signers over HTTP. [`RemoteAggregator`] is its sibling for aggregation jobs. With the feature `mock` there is a signer inside the process for tests.
+//! more signers over HTTP. [`RemoteAggregator`] is its sibling for aggregation jobs. With the feature
+//! `mock` there is a signer inside the process for tests.
 //!
 //! Invariant: a block or an attestation is never sent to a signer that might not know what another
 //! one has signed, unless the caller vouches that they share their slashing protection
@@ -18,6 +19,7 @@ use std::{future::Future, pin::Pin};
 pub use aggregation::{AggregationError, RemoteAggregator};
 pub use deadline::Deadline;
 pub use error::SignError;
+use futures_util::Stream;
 pub use http::{
     BearerToken, ClientIdentity, Endpoint, HttpOptions, HttpSigner, SetupError, TlsOptions,
 };
@@ -30,6 +32,9 @@ use crate::wire::{
 
 /// A future on the heap, so that [`RemoteSigner`] can be a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A stream on the heap, so that [`RemoteAggregator`] can be a trait object.
+pub type BoxStream<'a, T> = Pin<Box<dyn Stream<Item = T> + Send + 'a>>;
 
 /// The result for each key, in the order of the keys.
 pub type KeyResults = Vec<Result<Signature, SignError>>;

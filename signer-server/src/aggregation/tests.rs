@@ -1,6 +1,7 @@
 //! The service with real groups, and with provers that misbehave to order.
 
 mod bounds;
+mod callers;
 mod encode;
 mod entries;
 mod field_bugs;

@@ -1,8 +1,10 @@
 //! The job API of the aggregation worker over HTTP, against the real signer.
 
 mod events;
+mod faults;
 mod jobs;
 mod refusals;
+mod ssz;
 
 use bytes::Bytes;
 use http::Method;

@@ -11,6 +11,7 @@ use signer_client::{
     },
 };
 
+mod aggregation;
 mod front;
 mod proofs;
 mod scheduler;

@@ -9,12 +9,12 @@ use sha2::{Digest, Sha256};
 
 use super::{Answer, Call, HttpSigner, Reach, exchange::OCTETS, get, post};
 use crate::{
-    client::{AggregationError, BoxFuture, Deadline, RemoteAggregator, SignError},
+    client::{AggregationError, BoxFuture, BoxStream, Deadline, RemoteAggregator, SignError},
     wire::{
         PublicKey, Root,
         aggregation::{
-            AggregationJob, AggregationRequest, AggregationStatus, SignJobGroup, SignRefusal,
-            SignedAggregate, SigningOutcome, SubmittedJob,
+            AggregationJob, AggregationRequest, AggregationStatus, NumberedEvent, SignJobGroup,
+            SignRefusal, SignedAggregate, SigningOutcome, SubmittedJob,
         },
     },
 };
@@ -34,6 +34,21 @@ impl HttpSigner {
         read(&self.send(&call, Reach::FirstOnly, deadline, Vec::new()).await?)
     }
 
+    /// Large jobs in SSZ, where it can say what they say.
+    fn submission(&self, path: &str, request: &AggregationRequest) -> Result<Call, SignError> {
+        let entries = request.groups.iter().map(|group| group.singles.len() + group.children.len());
+        let is_large = entries.sum::<usize>() >= self.options.ssz_from_entries;
+        match is_large.then(|| request.to_ssz_bytes()).flatten() {
+            Some(ssz) => Ok(Call {
+                method: Method::POST,
+                path: path.to_owned(),
+                body: ssz.into(),
+                content_type: OCTETS,
+            }),
+            None => post(path.to_owned(), request),
+        }
+    }
+
     async fn job_after(
         &self,
         job_id: &str,
@@ -51,7 +66,7 @@ impl RemoteAggregator for HttpSigner {
         request: &'a AggregationRequest,
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<SubmittedJob, AggregationError>> {
-        Box::pin(async move { self.call(post(JOBS.to_owned(), request)?, deadline).await })
+        Box::pin(async move { self.call(self.submission(JOBS, request)?, deadline).await })
     }
 
     fn aggregate<'a>(
@@ -60,7 +75,7 @@ impl RemoteAggregator for HttpSigner {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<AggregationJob, AggregationError>> {
         Box::pin(async move {
-            let call = post(format!("{JOBS}?wait=true"), request)?;
+            let call = self.submission(&format!("{JOBS}?wait=true"), request)?;
             let mut submissions_left = MAX_SUBMISSIONS - 1;
             let mut job: AggregationJob = self.call(call.clone(), deadline).await?;
             while !job.status.is_final() {
@@ -85,6 +100,15 @@ impl RemoteAggregator for HttpSigner {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<AggregationJob, AggregationError>> {
         Box::pin(self.job_after(job_id, wait, deadline))
+    }
+
+    fn events<'a>(
+        &'a self,
+        job_id: &'a str,
+        after: Option<u64>,
+        deadline: Deadline,
+    ) -> BoxStream<'a, Result<NumberedEvent, AggregationError>> {
+        self.follow(job_id, after, deadline)
     }
 
     fn cancel<'a>(
@@ -143,7 +167,7 @@ impl RemoteAggregator for HttpSigner {
 }
 
 /// The path of a job; what can be no name of one is not sent.
-fn path_of(job_id: &str) -> Result<String, AggregationError> {
+pub(super) fn path_of(job_id: &str) -> Result<String, AggregationError> {
     let is_name = !job_id.is_empty()
         && job_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if is_name { Ok(format!("{JOBS}/{job_id}")) } else { Err(AggregationError::NoJob) }
@@ -156,7 +180,7 @@ fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, AggregationError> {
 }
 
 /// What a refusal means. Those that say why in one word have it before a colon.
-fn refusal(answer: &Answer, error: SignError) -> AggregationError {
+pub(super) fn refusal(answer: &Answer, error: SignError) -> AggregationError {
     let text = answer.error_text();
     let word = text.split(':').next().unwrap_or_default();
     match (answer.status(), word) {

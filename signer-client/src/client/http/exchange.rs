@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use reqwest::{
-    Certificate, Client, Method, Response,
+    Certificate, Client, Method, RequestBuilder, Response,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
     redirect,
 };
@@ -22,6 +22,8 @@ use crate::{
 const DEADLINE_HEADER: &str = "X-Signing-Deadline-Ms";
 pub(super) const JSON: &str = "application/json";
 pub(super) const OCTETS: &str = "application/octet-stream";
+const EVENT_STREAM: &str = "text/event-stream, application/json;q=0.5";
+const LAST_EVENT_ID: &str = "Last-Event-ID";
 /// Largest answer that is read, in bytes: a batch of 16,384 keys has 6 MB.
 const ANSWER_LIMIT: usize = 64 << 20;
 
@@ -138,19 +140,37 @@ impl Connection {
         *self.rests_until.lock() = None;
     }
 
+    /// Asks for events, those behind the last one that is known. Waits for the head of the answer.
+    pub(super) async fn open_events(
+        &self,
+        path: &str,
+        last: Option<u64>,
+    ) -> Result<Response, reqwest::Error> {
+        let mut request = self.request(Method::GET, path).header(ACCEPT, EVENT_STREAM);
+        if let Some(last) = last {
+            request = request.header(LAST_EVENT_ID, last.to_string());
+        }
+        request.send().await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, self.endpoint.address_of(path));
+        match &self.endpoint.token {
+            Some(token) => request.header(AUTHORIZATION, token.header()),
+            None => request,
+        }
+    }
+
     /// Sends the call once and reads the whole answer. The caller bounds the time.
     pub(super) async fn exchange(
         &self,
         call: &Call,
         deadline: Deadline,
     ) -> Result<Answer, reqwest::Error> {
-        let address = self.endpoint.address_of(&call.path);
-        let mut request = self.client.request(call.method.clone(), address);
         // `/upcheck` of Web3Signer has text only, everything else has JSON.
-        request = request.header(ACCEPT, "application/json, text/plain;q=0.5");
-        if let Some(token) = &self.endpoint.token {
-            request = request.header(AUTHORIZATION, token.header());
-        }
+        let mut request = self
+            .request(call.method.clone(), &call.path)
+            .header(ACCEPT, "application/json, text/plain;q=0.5");
         if matches!(call.method, Method::POST | Method::PUT) {
             let left = deadline.remaining().as_millis().to_string();
             request = request
@@ -162,7 +182,7 @@ impl Connection {
     }
 }
 
-async fn read(mut response: Response) -> Result<Answer, reqwest::Error> {
+pub(super) async fn read(mut response: Response) -> Result<Answer, reqwest::Error> {
     let status = response.status().as_u16();
     let retry_after = response
         .headers()

@@ -5,6 +5,8 @@
 
 mod aggregation;
 mod batch;
+mod event_stream;
+mod events;
 mod exchange;
 mod options;
 mod tls;

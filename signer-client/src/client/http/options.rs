@@ -139,6 +139,9 @@ pub struct HttpOptions {
     /// Most single requests at once for one batch, where the signer has no batch endpoint.
     /// Default 16.
     pub singles_in_flight: usize,
+    /// Aggregation jobs with at least so many signatures are submitted as SSZ, which has half the
+    /// size: 0 for all, `usize::MAX` for none. Default 256.
+    pub ssz_from_entries: usize,
 }
 
 impl Default for HttpOptions {
@@ -154,6 +157,7 @@ impl Default for HttpOptions {
             shared_slashing_protection: false,
             batch_keys: 4096,
             singles_in_flight: 16,
+            ssz_from_entries: 256,
         }
     }
 }

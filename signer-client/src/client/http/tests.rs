@@ -5,4 +5,5 @@ mod answers;
 mod batches;
 mod endpoints;
 mod fake;
+mod forgotten_jobs;
 mod tls;

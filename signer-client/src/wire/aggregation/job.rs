@@ -128,6 +128,26 @@ named!(
     }
 );
 
+/// Something that happened to a job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JobEvent {
+    /// It stands there now.
+    Status(JobStatus),
+    /// A group is finished.
+    Group(Box<GroupReport>),
+    /// It is over. Nothing comes after this.
+    Done(Box<AggregationJob>),
+}
+
+/// An event with its place in the life of its job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NumberedEvent {
+    /// Its number, from 0. Who has been cut off goes on behind the last one that it has.
+    pub number: u64,
+    /// What happened.
+    pub event: JobEvent,
+}
+
 /// What became of a group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupReport {

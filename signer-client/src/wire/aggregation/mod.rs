@@ -4,12 +4,14 @@
 mod job;
 mod signing;
 mod snapshot;
+mod snapshot_ssz;
 #[cfg(test)]
 mod tests;
 
 pub use job::{
     AggregateReport, AggregationJob, AggregationStatus, EntryKind, EntryReason, EntryReport,
-    GroupReport, GroupStatus, JobReason, JobStatus, LaneStatus, ReportedEntries, SubmittedJob,
+    GroupReport, GroupStatus, JobEvent, JobReason, JobStatus, LaneStatus, NumberedEvent,
+    ReportedEntries, SubmittedJob,
 };
 pub use signing::{
     GroupSigning, SignAggregate, SignJobGroup, SignRefusal, SignedAggregate, SignedMessage,

@@ -1,3 +1,7 @@
+//! The JSON of jobs, as the API has it.
+
+mod ssz;
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,5 +1,7 @@
-//! The consensus specifications' own answers (general test vectors, bls: `aggregate`,
-//! `fast_aggregate_verify`, `eth_aggregate_pubkeys`), as groups.
+//! The consensus specifications' own answers, as groups: of consensus-spec-tests (general, bls)
+//! `aggregate`, `fast_aggregate_verify` and `eth_aggregate_pubkeys`, of ethereum/bls12-381-tests
+//! `batch_verify`. The vectors that have no counterpart in a group, such as an empty list of keys,
+//! are left out.
 
 use std::sync::Arc;
 
@@ -25,6 +27,23 @@ const SIGNATURES: [&str; 3] = [
 ];
 const SUM: &str = "9712c3edd73a209c742b8250759db12549b3eaf43b5ca61376d9f30e2747dbcf842d8b2ac0901d2a093713e20284a767\
      0fcf6954e9ab93de991bb9b313e664785a075fc285806fa5224c82bde146561b446ccfc706a64b8579513cfc4ff1d930";
+
+/// The three keys, added up.
+const SUM_OF_KEYS: &str = "a095608b35495ca05002b7b5966729dd1ed096568cf2ff24f3318468e0f3495361414a78ebc09574489bc79e48fca969";
+/// The first key's signature of zeros, and the second key's of 32 bytes 0x56.
+const OF_OTHER_MESSAGES: [&str; 2] = [
+    "b6ed936746e01f8ecf281f020953fbf1f01debd5657c4a383940b020b26507f6076334f91e2366c96e9ab279fb515809\
+     0352ea1c5b0c9274504f4f0e7053af24802e51e4568d164fe986834f41e55c8e850ce1f98458c0cfc9ab380b55285a55",
+    "af1390c3c47acdb37131a51216da683c509fce0e954328a59f93aebda7e4ff974ba208d9a4a2a2389f892a9d418d6184\
+     18dd7f7a6bc7aa0da999a9d3a5b815bc085e14fd001f6a1948768a3f4afefc8b8240dda329f984cb345c6363272ba4fe",
+];
+/// The same with one point added to the first and taken from the second.
+const FORGED: [&str; 2] = [
+    "a70f1f1b4bd97d182ebb55d08be3f90b1dc232bb50b44e259381a642ef0bad3629ad3542f3e8ff6a84e451fc0b595e09\
+     0fc4f0e860cfc5584715ef1b6cd717b9994378f7a51b815bbf5a0d95bc3402583ad2e95a229731e539906249a5e4355c",
+    "b758eb7e15c101f53be2214d2a6b65e8fe7053146dbe3c73c9fe9b5efecdf63ca06a4d5d938dbf18fe6600529c0011a7\
+     013f45ae012b02904d5c7c33316e935a0e084abead4f43f84383c52cd3b3f14024437e251a2a7c0d5147954022873a58",
+];
 
 fn bytes<const SIZE: usize>(text: &str) -> [u8; SIZE] {
     const_hex::decode_to_array(text).expect("hexadecimal")
@@ -94,6 +113,55 @@ fn aggregates_that_verify_and_that_do_not() {
             let expected: Vec<_> = reason.iter().map(|&reason| (Entry::Child(0), reason)).collect();
             assert_eq!(rejections(&outcome), expected);
             assert_eq!(outcome.aggregate.is_some(), reason.is_none());
+        }
+    }
+}
+
+/// `eth_aggregate_pubkeys_valid_pubkeys`, `_infinity_pubkey`, `_zero_pubkey`, `_x40_pubkey`: the sum
+/// of the keys stands for them all, and what is no key adds nothing.
+#[test]
+fn keys_that_add_up_and_that_do_not() {
+    let not_keys = ["c0", "00", "40"].map(|first| format!("{first}{}", "0".repeat(94)));
+    for options in [EACH, AGGREGATE] {
+        let mut sum = group(&[SUM_OF_KEYS]);
+        sum.children = vec![child(1, &[0], bytes(SUM))];
+        assert_eq!(prove(&sum, options).aggregate.expect("an aggregate").signature, bytes(SUM));
+
+        for not_a_key in &not_keys {
+            let mut group = group(&[SUM_OF_KEYS, not_a_key]);
+            group.children = vec![child(2, &[0], bytes(SUM)), child(2, &[0, 1], bytes(SUM))];
+            let outcome = prove(&group, options);
+            assert_eq!(rejections(&outcome), [(Entry::Child(1), RejectReason::PubkeyInvalid)]);
+            assert_eq!(outcome.used, [Entry::Child(0)]);
+        }
+    }
+}
+
+/// `batch_verify_valid_simple_signature_set`, `_valid_multiple_signature_set`,
+/// `_invalid_forged_signature_set`. A group has one message, so that each signature of a set is a
+/// group of its own: none of the forged ones may pass by what the other one makes up for.
+#[test]
+fn sets_of_signatures_that_verify_and_that_do_not() {
+    let [zeros, fifty_sixes] = OF_OTHER_MESSAGES;
+    let messages = [[0; 32], [0x56; 32], [0xab; 32]];
+    let sets: [(&[&str], bool); 3] = [
+        (&[zeros, fifty_sixes, SIGNATURES[2]], true),
+        (&[zeros, fifty_sixes], true),
+        (&FORGED, false),
+    ];
+    for (signatures, is_valid) in sets {
+        for ((key, message), signature) in KEYS.iter().zip(messages).zip(signatures) {
+            let mut group = Group { message, ..group(&[key]) };
+            group.singles = vec![Single {
+                positions: Positions::One(0),
+                signature: SignatureBytes::Compressed(bytes(signature)),
+            }];
+            for options in [EACH, AGGREGATE] {
+                let outcome = prove(&group, options);
+                assert_eq!(outcome.aggregate.is_some(), is_valid);
+                let forged = (Entry::Single(0), RejectReason::InvalidSignature);
+                assert_eq!(rejections(&outcome), if is_valid { vec![] } else { vec![forged] });
+            }
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Groups of every kind with real signatures, and points that are none.
 
-use blst::min_pk::{AggregateSignature, Signature as Point};
+use blst::{
+    MultiPoint as _,
+    min_pk::{AggregateSignature, Signature as Point},
+};
 use serde_json::{Value, json};
 use signer_client::wire::{AttestationData, Fork, ForkInfo, Root, Slot};
 
@@ -65,6 +68,22 @@ pub(super) fn outside_the_group() -> Point {
         Point::uncompress(&bytes).ok().filter(|point| !point.subgroup_check())
     };
     (1..=u8::MAX).find_map(at).unwrap()
+}
+
+/// A point whose order is 13, or its square: the cofactor of G2 is divisible by that. The scalar is
+/// the cofactor without it, times the order of the group.
+pub(super) fn of_small_order() -> Point {
+    const SCALAR: &str = "\
+        04005449cda731a7136c440a0c65b728ba1c1fa6b6708356f3b9bdc84396cab33907d71557a7d33677f5d45f7c\
+        edb8cfdac10ff1fc5b48d6461e907737d78e96568f2d18c750b4b3ca5c33c3fd8ff8a70629888281914529f4e3\
+        380941cfdd";
+    let mut scalar = const_hex::decode(SCALAR).unwrap();
+    scalar.reverse();
+    let point = [outside_the_group()].mult(&scalar, scalar.len() * 8).to_signature();
+    let thirteen_squared = [point].mult(&[169], 8).to_signature();
+    assert_eq!(text(&thirteen_squared), infinity());
+    assert_ne!(text(&point), infinity());
+    point
 }
 
 pub(super) fn negative(signature: &Point) -> Point {

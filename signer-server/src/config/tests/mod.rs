@@ -1,6 +1,7 @@
 //! Tests of the whole way from arguments to a configuration.
 
 mod audit;
+mod databases;
 mod exits;
 mod file;
 mod layers;
