@@ -2,7 +2,7 @@
 
 use super::{
     job::Ending,
-    shared::MAX_LANES,
+    jobs::MAX_LANES,
     snapshot::{JobId, SnapshotError},
     view::JobView,
 };

@@ -1,32 +1,57 @@
 //! Signing what a job has aggregated: the one thing that the worker asks of the signer.
+//!
+//! It runs outside of the worker, after the job's groups are proved. Whatever becomes of it, each
+//! group that wants to be signed gets an answer and the job its end: a panic costs its own group, and
+//! what the stop of the signer cuts off says so.
 
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt, join_all};
+use signer_client::wire::aggregation::SigningOutcome;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
-    job::GroupResult,
-    snapshot::{JobId, Snapshot},
+    job::GroupToSign,
+    jobs::Signing,
+    task::{Wish, json, not_signed},
 };
 use crate::audit::Client;
 
-/// Signs aggregates that a job asks to be signed: after its groups are proved, outside of the
-/// worker, by the ordinary way of a signing request.
+/// Signs aggregates that a job asks to be signed, by the ordinary way of a signing request.
 pub trait GroupSigner: Send + Sync {
-    /// Signs what it is asked for. Each group that has a wish gets one answer, by its place: JSON for
-    /// the caller.
-    fn sign(&self, work: SigningWork) -> BoxFuture<'static, Vec<(usize, Box<str>)>>;
+    /// Signs a group for whoever submitted its job, or says why not. Only an aggregate that is
+    /// verified may be signed.
+    fn sign<'a>(
+        &'a self,
+        client: &'a Client,
+        group: &'a GroupToSign,
+    ) -> BoxFuture<'a, SigningOutcome>;
 }
 
-/// The groups of a job, proved, with wishes to sign some of them.
-#[derive(Debug)]
-pub struct SigningWork {
-    /// The job.
-    pub job: JobId,
-    /// Who submitted it.
-    pub client: Client,
-    /// The groups and their wishes.
-    pub snapshot: Arc<Snapshot>,
-    /// Their results. Only an aggregate that is verified may be signed.
-    pub results: Vec<Arc<GroupResult>>,
+/// Signs the groups of a job that are to be signed, and ends the job. What is not signed when `cut`
+/// comes stays so.
+pub(super) async fn sign(signer: &dyn GroupSigner, mut signing: Signing, cut: &CancellationToken) {
+    let answers = signing.wishes.iter().map(|wish| {
+        let span = tracing::debug_span!("sign_group", job = %signing.job, group = wish.group);
+        async { (wish.group, answer(signer, &signing.client, wish, cut).await) }.instrument(span)
+    });
+    signing.signed = join_all(answers).await;
+}
+
+async fn answer(
+    signer: &dyn GroupSigner,
+    client: &Client,
+    wish: &Wish,
+    cut: &CancellationToken,
+) -> Box<str> {
+    let attempt = async { signer.sign(client, &wish.to_sign).await };
+    tokio::select! {
+        biased;
+        // The panic is in the log.
+        outcome = AssertUnwindSafe(attempt).catch_unwind() => {
+            outcome.map_or_else(|_| not_signed("internal error"), |outcome| json(&outcome))
+        }
+        () = cut.cancelled() => not_signed("the signer was stopped before it was signed"),
+    }
 }

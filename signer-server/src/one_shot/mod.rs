@@ -17,7 +17,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, FutureExt, join_all};
+use futures_util::future::{BoxFuture, FutureExt};
 use midslot_aggregation::Aggregate;
 use signer_client::{
     aggregator::{is_aggregator, is_sync_committee_aggregator},
@@ -33,7 +33,7 @@ use self::{
     once::{Known, OnceId, SignedOnce},
 };
 use crate::{
-    aggregation::{GroupSigner, GroupToSign, SigningWork, snapshot::Subject},
+    aggregation::{GroupSigner, GroupToSign, snapshot::Subject},
     audit::{Client, Outcome},
     bls,
     duty::{self, DutyError, Network},
@@ -218,39 +218,12 @@ impl Refused {
     }
 }
 
-/// Signs for jobs.
-pub struct JobSigner(pub Arc<OneShot>);
-
-impl GroupSigner for JobSigner {
-    fn sign(&self, work: SigningWork) -> BoxFuture<'static, Vec<(usize, Box<str>)>> {
-        let one_shot = Arc::clone(&self.0);
-        async move {
-            let SigningWork { client, snapshot, results, .. } = work;
-            let wanted = snapshot.groups.iter().enumerate().filter_map(|(place, group)| {
-                let result = results.iter().find(|result| result.group == place);
-                let wanted = GroupToSign {
-                    fork_info: snapshot.fork_info,
-                    fork: snapshot.fork,
-                    slot: snapshot.slot,
-                    subject: group.subject,
-                    aggregate: result.and_then(|result| result.aggregate.clone()),
-                    wish: group.sign?,
-                };
-                Some((place, wanted))
-            });
-            let answers = wanted
-                .map(async |(place, wanted)| (place, json(&one_shot.sign(&client, &wanted).await)));
-            join_all(answers).await
-        }
-        .boxed()
+impl GroupSigner for OneShot {
+    fn sign<'a>(
+        &'a self,
+        client: &'a Client,
+        group: &'a GroupToSign,
+    ) -> BoxFuture<'a, SigningOutcome> {
+        Self::sign(self, client, group).boxed()
     }
-}
-
-fn json(outcome: &SigningOutcome) -> Box<str> {
-    let text = serde_json::to_string(outcome).unwrap_or_else(|error| {
-        // Integers and texts under names that are texts.
-        tracing::error!(%error, "a signed aggregate could not be written as JSON");
-        "null".to_owned()
-    });
-    text.into()
 }

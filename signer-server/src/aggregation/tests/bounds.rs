@@ -67,7 +67,7 @@ async fn what_is_over_a_limit_in_an_entry_costs_that_entry() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelling_in_the_middle_keeps_what_is_finished() {
-    let service = service_with(1, &metrics(), || Endless(BlsProver::default()));
+    let service = service_after(1, &metrics(), go_on_if_odd);
     let accepted = submit(&service, &job(9, &[group(2, 2), group(1, 3), group(4, 2)])).await;
     let id = accepted.unwrap().id;
     until_event(&service, id, Event::Group(0)).await;

@@ -5,7 +5,10 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use signer_client::wire::Fork;
+use signer_client::wire::{
+    Fork,
+    aggregation::{SignRefusal, SigningOutcome},
+};
 
 use super::{
     super::{
@@ -24,19 +27,17 @@ use super::{
 struct Echo;
 
 impl GroupSigner for Echo {
-    fn sign(&self, work: SigningWork) -> BoxFuture<'static, Vec<(usize, Box<str>)>> {
-        let wish = |(place, group): (usize, &snapshot::SnapshotGroup)| {
-            let wish = group.sign.as_ref()?;
-            Some((place, json!(format!("{wish:?}")).to_string().into()))
-        };
-        let answers = work.snapshot.groups.iter().enumerate().filter_map(wish).collect();
-        Box::pin(std::future::ready(answers))
+    fn sign<'a>(&'a self, _: &'a Client, group: &'a GroupToSign) -> BoxFuture<'a, SigningOutcome> {
+        let message = format!("{:?}", group.wish);
+        let outcome = SigningOutcome::Refused { reason: SignRefusal::Failed, message };
+        Box::pin(std::future::ready(outcome))
     }
 }
 
 fn signing_service() -> AggregationService {
     let signer = Some(Arc::new(Echo) as Arc<dyn GroupSigner>);
-    AggregationService::start(network(), metrics(), options(1), signer).unwrap()
+    AggregationService::start(network(), metrics(), options(1), signer, Background::default())
+        .unwrap()
 }
 
 async fn run_as(service: &AggregationService, body: Vec<u8>, format: Format) -> (JobId, Value) {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use midslot_aggregation::Phase;
 use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
 
+#[cfg(test)]
+use super::labels::Label;
 use super::{
     Metrics,
     labels::{AggregationEntry, AggregationJob, AggregationSkip, ByLabel},
@@ -77,6 +79,15 @@ impl Metrics {
     /// An aggregation job was taken.
     pub fn aggregation_job_accepted(&self) {
         self.aggregation.accepted.inc();
+    }
+
+    /// Jobs taken, ended and dropped so far, without the work of a page.
+    #[cfg(test)]
+    pub(crate) fn aggregation_tally(&self) -> [u64; 3] {
+        let AggregationMetrics { accepted, jobs, dropped, .. } = &self.aggregation;
+        let ended = AggregationJob::all().into_iter().map(|how| jobs.get(how).get()).sum();
+        let drops = AggregationDrop::all().into_iter().map(|why| dropped.get(why).get()).sum();
+        [accepted.get(), ended, drops]
     }
 
     /// An aggregation job was started after `waited`.
