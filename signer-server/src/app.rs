@@ -16,7 +16,7 @@ use self::parts::{
     start_prefetch,
 };
 use crate::{
-    aggregation::AggregationService,
+    aggregation::{AggregationService, Background},
     config::Config,
     http::{AggregationRoutes, MetricsPort, SigningPort},
     keys::{Loader, Registry},
@@ -133,7 +133,8 @@ impl App {
         let signing = Arc::new(signing);
         let prefetch = start_prefetch(prefetch, &signing, &tasks, &shutdown)?;
         let one_shot = Arc::new(OneShot::new(signing.clone()));
-        let aggregation = start_aggregation(&config.aggregation, &one_shot, &metrics)?;
+        let background = Background { tasks: tasks.clone(), cut: shutdown.cut.clone() };
+        let aggregation = start_aggregation(&config.aggregation, &one_shot, &metrics, background)?;
         let signing_router = SigningPort {
             signing,
             registry,

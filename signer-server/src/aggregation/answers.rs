@@ -4,7 +4,7 @@ use signer_client::wire::Slot;
 
 use super::{
     job::Ending,
-    shared::MAX_LANES,
+    jobs::MAX_LANES,
     snapshot::{Fault, JobId, SnapshotError},
     view::JobView,
 };

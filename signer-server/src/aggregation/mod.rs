@@ -13,6 +13,7 @@ pub mod answers;
 pub mod dispatch;
 mod intake;
 pub mod job;
+mod jobs;
 mod point_cache;
 mod prover;
 pub mod service;
@@ -20,7 +21,9 @@ mod shared;
 pub mod signing;
 pub mod snapshot;
 mod store;
+mod sync;
 pub mod tables;
+mod task;
 #[cfg(test)]
 mod tests;
 pub mod view;
@@ -28,7 +31,7 @@ mod worker;
 
 pub use answers::{Accepted, LaneStatus, NoGroup, NoJob, Status, SubmitError};
 pub use job::{Ending, GroupStatus, GroupToSign, JobState};
-pub use service::{AggregationOptions, AggregationService};
-pub use signing::{GroupSigner, SigningWork};
+pub use service::{AggregationOptions, AggregationService, Background};
+pub use signing::GroupSigner;
 pub use snapshot::{Format, JobId};
 pub use store::Event;

@@ -10,7 +10,7 @@ use midslot_aggregation::{
     Checkpoint, Control, Group, GroupOutcome, Options, Phase, Scratch, StopReason, aggregate_group,
 };
 
-use super::{job::Phases, point_cache::Points};
+use super::{job::Phases, jobs::Now, point_cache::Points};
 
 /// Proves groups. A thread has one of its own: what it keeps from group to group is buffers.
 pub(super) trait Prover: Send {
@@ -46,17 +46,17 @@ impl Prover for BlsProver {
 }
 
 /// The deadline and the cancellation of a job, and where the time of one of its groups goes.
-#[derive(Debug)]
 pub(super) struct JobCheckpoint<'a> {
     deadline: Instant,
     is_cancelled: &'a AtomicBool,
+    now: &'a Now,
     phase: Option<(Phase, Instant)>,
     phases: Phases,
 }
 
 impl<'a> JobCheckpoint<'a> {
-    pub(super) fn new(deadline: Instant, is_cancelled: &'a AtomicBool) -> Self {
-        Self { deadline, is_cancelled, phase: None, phases: Phases::default() }
+    pub(super) fn new(deadline: Instant, is_cancelled: &'a AtomicBool, now: &'a Now) -> Self {
+        Self { deadline, is_cancelled, now, phase: None, phases: Phases::default() }
     }
 
     fn end_phase(&mut self, now: Instant) {
@@ -67,7 +67,7 @@ impl<'a> JobCheckpoint<'a> {
 
     /// The times, once the group is done.
     pub(super) fn finish(mut self) -> Phases {
-        self.end_phase(Instant::now());
+        self.end_phase((self.now)());
         self.phases
     }
 }
@@ -77,7 +77,7 @@ impl Checkpoint for JobCheckpoint<'_> {
         // Only a flag: nothing is read that another thread wrote before.
         if self.is_cancelled.load(Ordering::Relaxed) {
             Control::Stop(StopReason::Cancelled)
-        } else if Instant::now() >= self.deadline {
+        } else if (self.now)() >= self.deadline {
             Control::Stop(StopReason::Deadline)
         } else {
             Control::Continue
@@ -85,7 +85,7 @@ impl Checkpoint for JobCheckpoint<'_> {
     }
 
     fn enter(&mut self, phase: Phase) {
-        let now = Instant::now();
+        let now = (self.now)();
         self.end_phase(now);
         self.phase = Some((phase, now));
     }

@@ -6,26 +6,26 @@
 use std::{
     fmt,
     num::NonZeroUsize,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex};
-use signer_client::wire::Slot;
+use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    answers::{Accepted, LaneStatus, NoGroup, NoJob, Status, SubmitError},
-    dispatch::{Cancelled, Dispatcher},
+    answers::{Accepted, NoGroup, NoJob, Status, SubmitError},
     intake::{Intake, NotTaken},
-    job::{DropReason, Ending, GroupToSign},
+    job::GroupToSign,
+    jobs::Jobs,
     point_cache::Points,
     prover::{BlsProver, Prover},
-    shared::{MAX_LANES, Shared, State},
+    shared::Shared,
     signing::GroupSigner,
     snapshot::{Format, JobId, SignWish},
-    store::{Event, Job, Retention, Store},
+    store::{Event, Job, Retention},
     tables::Tables,
     view::{JobView, Json},
     worker,
@@ -33,6 +33,7 @@ use super::{
 use crate::{
     audit::Client,
     duty::{Network, NetworkClock},
+    low_priority,
     telemetry::metrics::Metrics,
 };
 
@@ -48,6 +49,16 @@ pub struct AggregationOptions {
     pub deadline: Duration,
     /// Most jobs whose results are kept.
     pub max_jobs: usize,
+}
+
+/// How work that no request waits for ends with the signer.
+#[derive(Clone, Debug, Default)]
+pub struct Background {
+    /// Follows it: threads that prove, and what is being signed of jobs. Whoever stops the signer
+    /// says [`AggregationService::begin_stop`] and waits for these before it takes the signer away.
+    pub tasks: TaskTracker,
+    /// What is not signed when this is cancelled stays unsigned.
+    pub cut: CancellationToken,
 }
 
 /// The running service. Stop it with [`AggregationService::close`].
@@ -73,8 +84,9 @@ impl AggregationService {
         metrics: Arc<Metrics>,
         options: AggregationOptions,
         signer: Option<Arc<dyn GroupSigner>>,
+        background: Background,
     ) -> std::io::Result<Self> {
-        Self::start_with(network, metrics, options, signer, BlsProver::default)
+        Self::start_with(network, metrics, options, signer, background, BlsProver::default)
     }
 
     /// As [`Self::start`], with a prover for each thread.
@@ -83,16 +95,13 @@ impl AggregationService {
         metrics: Arc<Metrics>,
         options: AggregationOptions,
         signer: Option<Arc<dyn GroupSigner>>,
+        background: Background,
         prover: impl Fn() -> P + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
         let slot = Duration::from_millis(network.slot_duration_ms);
         let retention = Retention { jobs: options.max_jobs, time: slot * RETENTION_SLOTS };
         let shared = Arc::new(Shared {
-            state: Mutex::new(State {
-                dispatcher: Dispatcher::new(MAX_LANES),
-                store: Store::new(retention),
-            }),
-            work: Condvar::new(),
+            jobs: Arc::new(Jobs::new(retention, metrics.clone(), Box::new(Instant::now))),
             points: Points::new(),
             tables: Tables::default(),
             clock: NetworkClock::of(&network),
@@ -101,15 +110,24 @@ impl AggregationService {
             options,
             signer,
             runtime: Handle::current(),
+            background,
         });
         let intake = Intake::start()?;
         let service = Self { shared: shared.clone(), intake, threads: Mutex::default() };
         for number in 0..options.threads.get() {
             let shared = shared.clone();
             let prover = prover.clone();
-            let thread = thread::Builder::new()
-                .name(format!("aggregation-{number}"))
-                .spawn(move || worker::run(&shared, prover));
+            let followed = shared.background.tasks.token();
+            let thread =
+                thread::Builder::new().name(format!("aggregation-{number}")).spawn(move || {
+                    // Until its end, however it comes.
+                    let _followed = followed;
+                    low_priority::enter();
+                    let Shared { jobs, points, metrics, .. } = &*shared;
+                    worker::run(jobs, points, metrics, prover, |signing| {
+                        shared.start_signing(signing);
+                    });
+                });
             match thread {
                 Ok(thread) => service.threads.lock().push(thread),
                 Err(error) => {
@@ -159,13 +177,13 @@ impl AggregationService {
     /// # Errors
     /// When it is not there.
     pub async fn job(&self, id: JobId, wait: Duration) -> Result<JobView, NoJob> {
-        let (mut changes, view) = self.shared.look(id, |job| (job.watch(), job.view()))?;
+        let (mut changes, view) = self.shared.jobs.look(id, |job| (job.watch(), job.view()))?;
         if wait.is_zero() || view.reason.is_some() {
             return Ok(view);
         }
         // A change before the next look counts, one before the first does not.
         let _ = tokio::time::timeout(wait, changes.changed()).await;
-        self.shared.look(id, Job::view)
+        self.shared.jobs.look(id, Job::view)
     }
 
     /// A job once it is over, or as it stands after that time.
@@ -175,11 +193,11 @@ impl AggregationService {
     pub async fn ended_job(&self, id: JobId, wait: Duration) -> Result<JobView, NoJob> {
         let until = tokio::time::Instant::now() + wait;
         let (mut changes, mut is_over) =
-            self.shared.look(id, |job| (job.watch(), job.state.ending().is_some()))?;
+            self.shared.jobs.look(id, |job| (job.watch(), job.state.ending().is_some()))?;
         while !is_over && tokio::time::timeout_at(until, changes.changed()).await.is_ok() {
-            is_over = self.shared.look(id, |job| job.state.ending().is_some())?;
+            is_over = self.shared.jobs.look(id, |job| job.state.ending().is_some())?;
         }
-        self.shared.look(id, Job::view)
+        self.shared.jobs.look(id, Job::view)
     }
 
     /// The events of a job from that number on, waiting for the first of them. Empty when there will
@@ -193,7 +211,7 @@ impl AggregationService {
         first: usize,
     ) -> Result<Vec<(usize, Event, Option<Json>)>, NoJob> {
         loop {
-            let (mut changes, events, is_over) = self.shared.look(id, |job| {
+            let (mut changes, events, is_over) = self.shared.jobs.look(id, |job| {
                 (job.watch(), job.events_from(first), job.state.ending().is_some())
             })?;
             if is_over || !events.is_empty() || changes.changed().await.is_err() {
@@ -202,25 +220,12 @@ impl AggregationService {
         }
     }
 
-    /// Cancels a job. True if it is over by now.
+    /// Cancels a job. True if it was over before.
     ///
     /// # Errors
     /// When it is not there.
     pub fn cancel(&self, id: JobId) -> Result<(bool, JobView), NoJob> {
-        self.shared.look(id, |_| ())?;
-        let mut state = self.shared.state.lock();
-        let was_over = state.store.get(id).is_none_or(|job| job.state.ending().is_some());
-        match state.dispatcher.cancel(id) {
-            Cancelled::BeforeStart => self.shared.end(&mut state, id, Ending::Cancelled),
-            Cancelled::Running => {
-                if let Some(job) = state.store.get(id) {
-                    job.is_cancelled.store(true, Ordering::Relaxed);
-                }
-            }
-            Cancelled::Unknown => {}
-        }
-        let view = state.store.get(id).map(Job::view).ok_or(NoJob::Unknown)?;
-        Ok((was_over, view))
+        self.shared.jobs.cancel(id)
     }
 
     /// A finished group of a job, to be signed. The job itself need not be over.
@@ -233,7 +238,7 @@ impl AggregationService {
         group: usize,
         wish: SignWish,
     ) -> Result<GroupToSign, NoGroup> {
-        self.shared.look(id, |job| {
+        self.shared.jobs.look(id, |job| {
             let groups = job.results.len();
             let result = job.results.get(group).ok_or(NoGroup::OutOfRange { group, groups })?;
             let result = result.as_ref().ok_or(NoGroup::Unfinished)?;
@@ -249,20 +254,9 @@ impl AggregationService {
     /// What it is doing.
     pub fn status(&self) -> Status {
         let (cached_keys, cached_signatures) = self.shared.points.len();
-        let mut state = self.shared.state.lock();
-        state.store.evict(Instant::now());
-        let with_slot = |job: Option<JobId>| {
-            let job = state.store.get(job?)?;
-            Some((job.id, Slot(job.slot)))
-        };
-        let lanes = state.dispatcher.lanes().map(|(name, running, pending)| LaneStatus {
-            name: name.to_owned(),
-            running: with_slot(running),
-            pending: with_slot(pending),
-        });
         Status {
-            lanes: lanes.collect(),
-            jobs: state.store.len(),
+            lanes: self.shared.jobs.lanes(),
+            jobs: self.shared.jobs.len(),
             tables: self.shared.tables.len(),
             cached_keys,
             cached_signatures,
@@ -274,19 +268,7 @@ impl AggregationService {
     /// Takes no more jobs, drops what is pending and cancels what runs: whoever waits for a job gets
     /// its end. Does not wait.
     pub fn begin_stop(&self) {
-        let mut state = self.shared.state.lock();
-        for job in state.dispatcher.close() {
-            self.shared.end(&mut state, job, Ending::Dropped(DropReason::Shutdown));
-        }
-        let running: Vec<_> =
-            state.dispatcher.lanes().filter_map(|(_, running, _)| running).collect();
-        for job in running {
-            if let Some(job) = state.store.get(job) {
-                job.is_cancelled.store(true, Ordering::Relaxed);
-            }
-        }
-        drop(state);
-        self.shared.work.notify_all();
+        self.shared.jobs.begin_stop();
     }
 
     /// Stops and waits for the threads, which takes a few milliseconds.

@@ -1,66 +1,58 @@
 //! Signing what a job has aggregated: the one thing that the worker asks of the signer.
+//!
+//! It runs outside of the worker, after the job's groups are proved. Whatever becomes of it, each
+//! group that wants to be signed gets an answer and the job its end: a panic costs its own group, and
+//! what the stop of the signer cuts off says so.
 
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
 
-use futures_util::future::BoxFuture;
-
-use signer_client::wire::aggregation::{SignRefusal, SigningOutcome};
+use futures_util::future::{BoxFuture, FutureExt, join_all};
+use signer_client::wire::aggregation::SigningOutcome;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
-    job::{Ending, GroupToSign},
-    shared::Shared,
-    snapshot::JobId,
+    job::GroupToSign,
+    jobs::Signing,
+    task::{Wish, not_signed},
     view::Json,
 };
 use crate::audit::Client;
 
-/// Signs aggregates that a job asks to be signed: after its groups are proved, outside of the
-/// worker, by the ordinary way of a signing request.
+/// Signs aggregates that a job asks to be signed, by the ordinary way of a signing request.
 pub trait GroupSigner: Send + Sync {
-    /// Signs what it is asked for. Each group gets one answer, by its place.
-    fn sign(&self, work: SigningWork) -> BoxFuture<'static, Vec<(usize, SigningOutcome)>>;
+    /// Signs a group for whoever submitted its job, or says why not. Only an aggregate that is
+    /// verified may be signed.
+    fn sign<'a>(
+        &'a self,
+        client: &'a Client,
+        group: &'a GroupToSign,
+    ) -> BoxFuture<'a, SigningOutcome>;
 }
 
-/// The groups of a job that are to be signed. What was signed on them is not needed any more.
-#[derive(Debug)]
-pub struct SigningWork {
-    /// Who submitted the job.
-    pub client: Client,
-    /// The groups, each with its place in the snapshot. Only an aggregate that is verified may be
-    /// signed.
-    pub groups: Vec<(usize, GroupToSign)>,
+/// Signs the groups of a job that are to be signed, and ends the job. What is not signed when `cut`
+/// comes stays so.
+pub(super) async fn sign(signer: &dyn GroupSigner, mut signing: Signing, cut: &CancellationToken) {
+    let answers = signing.wishes.iter().map(|wish| {
+        let span = tracing::debug_span!("sign_group", job = %signing.job, group = wish.group);
+        async { (wish.group, answer(signer, &signing.client, wish, cut).await) }.instrument(span)
+    });
+    signing.signed = join_all(answers).await;
 }
 
-/// A job that waits for its signatures. It ends when this is dropped, whatever became of them: a
-/// signer that panics, or a runtime that ends before it, leaves no job without an end.
-pub(super) struct AwaitsSignatures {
-    shared: Arc<Shared>,
-    job: JobId,
-    ending: Ending,
-    answers: Vec<(usize, Json)>,
-}
-
-impl AwaitsSignatures {
-    pub(super) fn new(shared: Arc<Shared>, job: JobId, ending: Ending, work: &SigningWork) -> Self {
-        let failed = |&(place, _): &(usize, GroupToSign)| {
-            let message = "internal error".to_owned();
-            (place, Json::of(&SigningOutcome::Refused { reason: SignRefusal::Failed, message }))
-        };
-        Self { shared, job, ending, answers: work.groups.iter().map(failed).collect() }
-    }
-
-    /// Ends the job with these answers.
-    pub(super) fn answered(mut self, answers: &[(usize, SigningOutcome)]) {
-        self.answers = answers.iter().map(|(place, answer)| (*place, Json::of(answer))).collect();
-    }
-}
-
-impl Drop for AwaitsSignatures {
-    fn drop(&mut self) {
-        let mut state = self.shared.state.lock();
-        if let Some(job) = state.store.get_mut(self.job) {
-            job.signed = std::mem::take(&mut self.answers);
+async fn answer(
+    signer: &dyn GroupSigner,
+    client: &Client,
+    wish: &Wish,
+    cut: &CancellationToken,
+) -> Json {
+    let attempt = async { signer.sign(client, &wish.to_sign).await };
+    tokio::select! {
+        biased;
+        // The panic is in the log.
+        outcome = AssertUnwindSafe(attempt).catch_unwind() => {
+            outcome.map_or_else(|_| not_signed("internal error"), |outcome| Json::of(&outcome))
         }
-        self.shared.end(&mut state, self.job, self.ending);
+        () = cut.cancelled() => not_signed("the signer was stopped before it was signed"),
     }
 }

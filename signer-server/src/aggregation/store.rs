@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::{
     job::{Ending, GroupResult, GroupToSign, JobState, Phases},
     snapshot::{JobId, SignWish, Snapshot},
+    task::Wish,
     view::{JobPhases, JobView, Json, Milliseconds, PhasesView, SignedView, ending_view},
 };
 use crate::audit::Client;
@@ -149,12 +150,13 @@ impl Job {
         }
     }
 
-    /// The groups that are to be signed, each with its place.
-    pub(super) fn groups_to_sign(&self, snapshot: &Snapshot) -> Vec<(usize, GroupToSign)> {
+    /// The groups that are proved and to be signed.
+    pub(super) fn wishes(&self, snapshot: &Snapshot) -> Vec<Wish> {
         let places = (0..).zip(snapshot.groups.iter().zip(&self.results));
         places
-            .filter_map(|(place, (group, result))| {
-                Some((place, self.group_to_sign(result.as_ref()?, group.sign?)))
+            .filter_map(|(group, (asked, result))| {
+                let to_sign = self.group_to_sign(result.as_ref()?, asked.sign?);
+                Some(Wish { group, to_sign })
             })
             .collect()
     }

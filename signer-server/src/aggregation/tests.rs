@@ -9,6 +9,7 @@ mod groups;
 mod kinds;
 mod signing;
 mod ssz;
+mod under_shuttle;
 
 use std::{
     collections::BTreeMap,
@@ -56,17 +57,77 @@ fn options(threads: usize) -> AggregationOptions {
     }
 }
 
-fn service_with<P: Prover + 'static>(
+/// What a prover does to order before it proves a group.
+trait Before: Fn(&Group, &mut JobCheckpoint<'_>) + Clone + Send + 'static {}
+
+impl<F: Fn(&Group, &mut JobCheckpoint<'_>) + Clone + Send + 'static> Before for F {}
+
+/// A prover made from a closure.
+impl<F> Prover for F
+where
+    F: FnMut(&Group, Options, &Points, &mut JobCheckpoint<'_>) -> GroupOutcome + Send,
+{
+    fn prove(
+        &mut self,
+        group: &Group,
+        options: Options,
+        points: &Points,
+        checkpoint: &mut JobCheckpoint<'_>,
+    ) -> GroupOutcome {
+        self(group, options, points, checkpoint)
+    }
+}
+
+/// Goes on until it is told to stop where the first byte of the message is odd.
+fn go_on_if_odd(group: &Group, checkpoint: &mut JobCheckpoint<'_>) {
+    while group.message[0] % 2 == 1 && checkpoint.check() == Control::Continue {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Panics where the first byte of the message is 13 or more.
+fn panic_from_13(group: &Group, _: &mut JobCheckpoint<'_>) {
+    assert!(group.message[0] < 13, "to order");
+}
+
+fn service_after(
     threads: usize,
     metrics: &Arc<Metrics>,
-    prover: impl Fn() -> P + Clone + Send + 'static,
+    before: impl Before,
 ) -> AggregationService {
-    AggregationService::start_with(network(), metrics.clone(), options(threads), None, prover)
-        .unwrap()
+    signing_service_after(threads, metrics, None, &Background::default(), before)
+}
+
+fn signing_service_after(
+    threads: usize,
+    metrics: &Arc<Metrics>,
+    signer: Option<Arc<dyn GroupSigner>>,
+    background: &Background,
+    before: impl Before,
+) -> AggregationService {
+    let new_prover = move || {
+        let (before, mut bls) = (before.clone(), BlsProver::default());
+        move |group: &Group,
+              options: Options,
+              points: &Points,
+              checkpoint: &mut JobCheckpoint<'_>| {
+            before(group, checkpoint);
+            bls.prove(group, options, points, checkpoint)
+        }
+    };
+    AggregationService::start_with(
+        network(),
+        metrics.clone(),
+        options(threads),
+        signer,
+        background.clone(),
+        new_prover,
+    )
+    .unwrap()
 }
 
 fn service(threads: usize, metrics: &Arc<Metrics>) -> AggregationService {
-    service_with(threads, metrics, BlsProver::default)
+    service_after(threads, metrics, |_, _| {})
 }
 
 /// A raw group with valid signatures of the first interop keys.
@@ -205,29 +266,13 @@ async fn too_few_signers_release_nothing_and_keep_every_entry() {
     service.close();
 }
 
-/// Counts groups, then proves them.
-struct Counting(Arc<AtomicUsize>, BlsProver);
-
-impl Prover for Counting {
-    fn prove(
-        &mut self,
-        group: &Group,
-        options: Options,
-        points: &Points,
-        checkpoint: &mut JobCheckpoint<'_>,
-    ) -> GroupOutcome {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        self.1.prove(group, options, points, checkpoint)
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_snapshot_many_times_is_one_job_and_one_computation() {
     let metrics = metrics();
     let proved = Arc::new(AtomicUsize::new(0));
     let counter = proved.clone();
-    let service = Arc::new(service_with(2, &metrics, move || {
-        Counting(counter.clone(), BlsProver::default())
+    let service = Arc::new(service_after(2, &metrics, move |_, _| {
+        counter.fetch_add(1, Ordering::Relaxed);
     }));
     let body = job(9, &[group(1, 3)]).to_string();
     let spaced = serde_json::to_string_pretty(&job(9, &[group(1, 3)])).unwrap();
@@ -276,62 +321,53 @@ async fn a_thousand_at_once_each_end_once_and_the_counters_add_up() {
     service.close();
 }
 
-/// Panics at the group whose message has the given first byte.
-struct Panicking(BlsProver);
-
-impl Prover for Panicking {
-    fn prove(
-        &mut self,
-        group: &Group,
-        options: Options,
-        points: &Points,
-        checkpoint: &mut JobCheckpoint<'_>,
-    ) -> GroupOutcome {
-        assert_ne!(group.message[0], 13, "to order");
-        self.0.prove(group, options, points, checkpoint)
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_costs_its_own_group_and_nothing_else() {
     let metrics = metrics();
-    let service = service_with(1, &metrics, || Panicking(BlsProver::default()));
+    let service = service_after(1, &metrics, panic_from_13);
     let done = run(&service, &job(9, &[group(1, 2), group(13, 3), group(2, 2)])).await;
     let status: Vec<_> =
         done["groups"].as_array().unwrap().iter().map(|group| &group["status"]).collect();
     assert_eq!(status, ["complete", "internal", "complete"]);
     assert_eq!((&done["status"], &done["complete"]), (&json!("done"), &json!(false)));
     assert_eq!(done["groups"][1]["unprocessed"]["count"], 3, "the caller keeps them");
-    let alone = run(&service, &job(9, &[group(13, 2)])).await;
-    assert_eq!((&alone["status"], &alone["reason"]), (&json!("failed"), &json!("internal")));
     assert_eq!(run(&service, &job(9, &[group(4, 2)])).await["status"], "done", "the thread lives");
     service.close();
 }
 
-/// Proves groups with an even message; at others goes on until it is told to stop.
-struct Endless(BlsProver);
-
-impl Prover for Endless {
-    fn prove(
-        &mut self,
-        group: &Group,
-        options: Options,
-        points: &Points,
-        checkpoint: &mut JobCheckpoint<'_>,
-    ) -> GroupOutcome {
-        if group.message[0] % 2 == 1 {
-            while checkpoint.check() == Control::Continue {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+/// As if every thread were killed again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_whose_groups_all_panic_fails_and_the_threads_go_on() {
+    let metrics = metrics();
+    let service = service_after(2, &metrics, panic_from_13);
+    for attempt in 0..3 {
+        let mut job = job(9, &[group(13, 2), group(14, 3), group(15, 4), group(16, 1)]);
+        job["attempt"] = attempt.into();
+        let failed = run(&service, &job).await;
+        assert_eq!((&failed["status"], &failed["reason"]), (&json!("failed"), &json!("internal")));
+        for (result, entries) in failed["groups"].as_array().unwrap().iter().zip([2, 3, 4, 1]) {
+            assert_eq!(result["status"], "internal", "{result}");
+            assert!(result.get("aggregate").is_none());
+            let kept = &result["unprocessed"];
+            assert_eq!(
+                (&kept["count"], &kept["entries"][0]["reason"]),
+                (&json!(entries), &json!("internal"))
+            );
         }
-        self.0.prove(group, options, points, checkpoint)
     }
+    assert_eq!(count(&metrics, "midslot_aggregation_groups_total{status=\"internal\"}"), 12);
+    let skipped = "midslot_aggregation_entries_skipped_total{reason=\"internal\"}";
+    assert_eq!(count(&metrics, skipped), 30);
+    assert_eq!(count(&metrics, "midslot_aggregation_jobs_total{status=\"failed\"}"), 3);
+    let next = run(&service, &job(9, &[group(2, 2), group(4, 2)])).await;
+    assert_eq!(next["reason"], "complete", "{next}");
+    service.close();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deadline_in_the_middle_keeps_what_is_finished() {
     let metrics = metrics();
-    let service = service_with(1, &metrics, || Endless(BlsProver::default()));
+    let service = service_after(1, &metrics, go_on_if_odd);
     let mut partly = job(9, &[group(2, 2), group(1, 3), group(4, 2)]);
     partly["deadline_ms"] = 1500.into();
     let done = run(&service, &partly).await;
@@ -356,7 +392,7 @@ async fn a_deadline_in_the_middle_keeps_what_is_finished() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelled_displaced_stale_refused_and_stopped_jobs_say_so() {
     let metrics = metrics();
-    let service = service_with(1, &metrics, || Endless(BlsProver::default()));
+    let service = service_after(1, &metrics, go_on_if_odd);
     let running = submit(&service, &job(5, &[group(1, 2)])).await.unwrap().id;
     until_running(&service, running).await;
     let displaced = submit(&service, &job(6, &[group(3, 2)])).await.unwrap();

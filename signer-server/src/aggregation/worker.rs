@@ -1,4 +1,4 @@
-//! A thread that proves groups, one after the other, of whatever job's turn it is.
+//! What a thread does that proves groups, one after the other, of whatever job's turn it is.
 //!
 //! It gives way to the threads that sign and has no access to keys. A panic costs its own group: the
 //! group is reported as failed inside, and the thread goes on with a new prover.
@@ -12,24 +12,32 @@ use midslot_aggregation::{GroupEnd, GroupOutcome, StopReason};
 
 use super::{
     job::{GroupResult, GroupStatus, Phases},
+    jobs::{Jobs, Signing},
+    point_cache::Points,
     prover::{JobCheckpoint, Prover},
-    shared::{Shared, Task},
+    task::Task,
     view,
 };
-use crate::low_priority;
+use crate::telemetry::metrics::Metrics;
 
-/// Proves until there will be nothing to prove any more.
-pub(super) fn run<P: Prover>(shared: &Arc<Shared>, new_prover: impl Fn() -> P) {
-    low_priority::enter();
+/// Proves until there will be nothing to prove any more. What is to be signed of a job that is proved
+/// is handed to `sign`, which does not wait for it.
+pub(super) fn run<P: Prover>(
+    jobs: &Arc<Jobs>,
+    points: &Points,
+    metrics: &Metrics,
+    new_prover: impl Fn() -> P,
+    sign: impl Fn(Signing),
+) {
     let mut prover = new_prover();
-    while let Some(task) = shared.next_task() {
+    while let Some(task) = jobs.next_task() {
         let span = tracing::debug_span!("aggregate_group", job = %task.job, group = task.group);
         let result = span.in_scope(|| {
-            let mut checkpoint = JobCheckpoint::new(task.deadline, &task.is_cancelled);
+            let mut checkpoint = JobCheckpoint::new(task.deadline, &task.is_cancelled, jobs.now());
             let group = &task.snapshot.groups[task.group];
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 let options = task.snapshot.options;
-                prover.prove(&group.inputs, options, &shared.points, &mut checkpoint)
+                prover.prove(&group.inputs, options, points, &mut checkpoint)
             }));
             if outcome.is_err() {
                 // Nobody knows what state its buffers are in.
@@ -37,8 +45,10 @@ pub(super) fn run<P: Prover>(shared: &Arc<Shared>, new_prover: impl Fn() -> P) {
             }
             result(&task, outcome.ok(), checkpoint.finish())
         });
-        shared.metrics.aggregation_group_ended(&task.snapshot.groups[task.group], &result);
-        shared.finish_group(&task, result);
+        metrics.aggregation_group_ended(&task.snapshot.groups[task.group], &result);
+        if let Some(signing) = jobs.finish_group(&task, result) {
+            sign(signing);
+        }
     }
 }
 

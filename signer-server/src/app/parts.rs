@@ -7,7 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use super::StartError;
 use crate::{
-    aggregation::{AggregationOptions, AggregationService, GroupSigner},
+    aggregation::{AggregationOptions, AggregationService, Background, GroupSigner},
     audit::AuditOptions,
     clock,
     config::{
@@ -16,7 +16,7 @@ use crate::{
     duty::{Network, NetworkClock},
     keys::{self, BulkKeystores, ConfigFiles, KeySources, Registry},
     listen::{ListenError, Listener, Shutdown},
-    one_shot::{JobSigner, OneShot},
+    one_shot::OneShot,
     prefetch::{self, PrefetchOptions, PrefetchStatus},
     selection::{ProofCache, ProofCacheOptions},
     signing::SigningService,
@@ -154,6 +154,7 @@ pub(super) fn start_aggregation(
     config: &AggregationConfig,
     one_shot: &Arc<OneShot>,
     metrics: &Arc<Metrics>,
+    background: Background,
 ) -> Result<Option<Arc<AggregationService>>, StartError> {
     if !config.enabled {
         return Ok(None);
@@ -163,9 +164,10 @@ pub(super) fn start_aggregation(
         deadline: config.deadline,
         max_jobs: config.max_jobs,
     };
-    let signer: Arc<dyn GroupSigner> = Arc::new(JobSigner(one_shot.clone()));
+    let signer: Arc<dyn GroupSigner> = one_shot.clone();
     let network = one_shot.network().clone();
-    let service = AggregationService::start(network, metrics.clone(), options, Some(signer));
+    let service =
+        AggregationService::start(network, metrics.clone(), options, Some(signer), background);
     Ok(Some(Arc::new(service.map_err(StartError::AggregationThreads)?)))
 }
 

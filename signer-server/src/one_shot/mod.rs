@@ -17,7 +17,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, FutureExt, join_all};
+use futures_util::future::{BoxFuture, FutureExt};
 use midslot_aggregation::Aggregate;
 use signer_client::{
     aggregator::{is_aggregator, is_sync_committee_aggregator},
@@ -33,7 +33,7 @@ use self::{
     once::{Found, Known, OnceId, SignedOnce},
 };
 use crate::{
-    aggregation::{GroupSigner, GroupToSign, SigningWork, snapshot::Subject},
+    aggregation::{GroupSigner, GroupToSign, snapshot::Subject},
     audit::{Client, Outcome},
     bls,
     duty::{self, DutyError, Network},
@@ -212,19 +212,12 @@ impl Refused {
     }
 }
 
-/// Signs for jobs.
-pub struct JobSigner(pub Arc<OneShot>);
-
-impl GroupSigner for JobSigner {
-    fn sign(&self, work: SigningWork) -> BoxFuture<'static, Vec<(usize, SigningOutcome)>> {
-        let one_shot = Arc::clone(&self.0);
-        async move {
-            let SigningWork { client, groups } = work;
-            let answers = groups
-                .iter()
-                .map(async |(place, wanted)| (*place, one_shot.sign(&client, wanted).await));
-            join_all(answers).await
-        }
-        .boxed()
+impl GroupSigner for OneShot {
+    fn sign<'a>(
+        &'a self,
+        client: &'a Client,
+        group: &'a GroupToSign,
+    ) -> BoxFuture<'a, SigningOutcome> {
+        Self::sign(self, client, group).boxed()
     }
 }

@@ -96,7 +96,7 @@ async fn a_single_has_at_most_the_positions_of_the_largest_committee_with_duplic
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelling_in_the_middle_keeps_what_is_finished() {
-    let service = service_with(1, &metrics(), || Endless(BlsProver::default()));
+    let service = service_after(1, &metrics(), go_on_if_odd);
     let accepted = submit(&service, &job(9, &[group(2, 2), group(1, 3), group(4, 2)])).await;
     let id = accepted.unwrap().id;
     until_event(&service, id, Event::Group(0)).await;
@@ -150,7 +150,7 @@ async fn a_deadline_counts_from_the_arrival_and_not_from_the_reading() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_taken_is_counted_by_its_reason() {
     let metrics = metrics();
-    let service = service_with(1, &metrics, || Endless(BlsProver::default()));
+    let service = service_after(1, &metrics, go_on_if_odd);
     let refused = |reason: &str| {
         let series = "midslot_aggregation_submissions_refused_total";
         count(&metrics, &format!("{series}{{reason=\"{reason}\"}}"))

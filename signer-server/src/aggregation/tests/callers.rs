@@ -176,7 +176,7 @@ async fn a_result_applied_to_the_callers_pool_loses_nothing_and_may_be_applied_t
 /// Elsewhere: the job that ran deleted what the waiting one was about to read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn waiting_jobs_that_share_entries_do_not_disturb_each_other() {
-    let service = service_with(1, &metrics(), || Endless(BlsProver::default()));
+    let service = service_after(1, &metrics(), go_on_if_odd);
     let running = submit(&service, &job(9, &[group(1, 2)])).await.unwrap().id;
     until_running(&service, running).await;
     let shared = group(2, 4);

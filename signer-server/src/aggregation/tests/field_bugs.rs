@@ -31,7 +31,7 @@ impl Drop for Body {
 async fn a_running_job_owns_its_bytes() {
     const fn is_owned<T: Send + Sync + 'static>() {}
     is_owned::<snapshot::Snapshot>();
-    let service = service_with(1, &metrics(), || Endless(BlsProver::default()));
+    let service = service_after(1, &metrics(), go_on_if_odd);
     let is_gone = Arc::new(AtomicBool::new(false));
     let shared = group(2, 3);
     let body = Body(job(9, &[group(1, 2), shared.clone()]).to_string(), is_gone.clone());
@@ -95,29 +95,15 @@ async fn nothing_is_left_out_without_a_word() {
     service.close();
 }
 
-/// Tells the messages of groups in the order in which they are proved.
-struct Telling(Arc<Mutex<Vec<u8>>>, Endless);
-
-impl Prover for Telling {
-    fn prove(
-        &mut self,
-        group: &Group,
-        options: Options,
-        points: &Points,
-        checkpoint: &mut JobCheckpoint<'_>,
-    ) -> GroupOutcome {
-        self.0.lock().push(group.message[0]);
-        self.1.prove(group, options, points, checkpoint)
-    }
-}
-
 /// Elsewhere: the order of a hash map spent the time on old slots.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_newest_slot_is_next_and_its_groups_come_in_the_callers_order() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let teller = told.clone();
-    let service =
-        service_with(1, &metrics(), move || Telling(teller.clone(), Endless(BlsProver::default())));
+    let service = service_after(1, &metrics(), move |group, checkpoint| {
+        teller.lock().push(group.message[0]);
+        go_on_if_odd(group, checkpoint);
+    });
     let running = submit(&service, &job(5, &[group(1, 1)])).await.unwrap().id;
     until_running(&service, running).await;
     let order = [40, 8, 200, 2, 30, 100];
@@ -135,7 +121,7 @@ async fn the_newest_slot_is_next_and_its_groups_come_in_the_callers_order() {
 /// Elsewhere: an estimate that had once been too high kept every later job from being started.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jobs_that_ran_out_of_time_keep_none_after_them_from_running() {
-    let service = service_with(1, &metrics(), || Endless(BlsProver::default()));
+    let service = service_after(1, &metrics(), go_on_if_odd);
     for attempt in 0..5 {
         let mut hopeless = job(9, &[group(1, 2)]);
         (hopeless["attempt"], hopeless["deadline_ms"]) = (json!(attempt), 5.into());

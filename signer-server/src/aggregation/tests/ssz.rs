@@ -27,18 +27,17 @@ use super::{
 struct Echo;
 
 impl GroupSigner for Echo {
-    fn sign(&self, work: SigningWork) -> BoxFuture<'static, Vec<(usize, SigningOutcome)>> {
-        let answer = |(place, group): (usize, GroupToSign)| {
-            let message = format!("{:?}", group.wish);
-            (place, SigningOutcome::Refused { reason: SignRefusal::Other, message })
-        };
-        Box::pin(std::future::ready(work.groups.into_iter().map(answer).collect()))
+    fn sign<'a>(&'a self, _: &'a Client, group: &'a GroupToSign) -> BoxFuture<'a, SigningOutcome> {
+        let message = format!("{:?}", group.wish);
+        let outcome = SigningOutcome::Refused { reason: SignRefusal::Other, message };
+        Box::pin(std::future::ready(outcome))
     }
 }
 
 fn signing_service() -> AggregationService {
     let signer = Some(Arc::new(Echo) as Arc<dyn GroupSigner>);
-    AggregationService::start(network(), metrics(), options(1), signer).unwrap()
+    AggregationService::start(network(), metrics(), options(1), signer, Background::default())
+        .unwrap()
 }
 
 async fn run_as(service: &AggregationService, body: Vec<u8>, format: Format) -> (JobId, Value) {

@@ -128,6 +128,14 @@ impl Metrics {
         self.aggregation.refused.get(reason).inc();
     }
 
+    /// Jobs taken, ended and dropped so far.
+    #[cfg(test)]
+    pub(crate) fn aggregation_tally(&self) -> [u64; 3] {
+        let AggregationCounts { accepted, ended, dropped, .. } = self.aggregation_counts();
+        let sum = |counts: Vec<(&str, u64)>| counts.into_iter().map(|(_, count)| count).sum();
+        [accepted, sum(ended), sum(dropped)]
+    }
+
     /// An aggregation job was started after `waited`.
     pub fn aggregation_started(&self, waited: Duration) {
         self.aggregation.queue_time.observe(waited.as_secs_f64());
