@@ -12,10 +12,10 @@ use parking_lot::Mutex;
 /// Locks of each map. Threads seldom meet at one of sixteen.
 const SHARDS: usize = 16;
 
-/// Public keys of one generation: with both, 131,072 keys in about 25 MB.
+/// Public keys of one generation: with both, 131,072 keys in about 40 MB.
 const KEYS: usize = 1 << 16;
 
-/// Signatures of one generation: with both, two slots of 64 committees of 512, in about 25 MB.
+/// Signatures of one generation: with both, two slots of 64 committees of 512, in about 40 MB.
 const SIGNATURES: usize = 1 << 15;
 
 /// The points.

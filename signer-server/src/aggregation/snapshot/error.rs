@@ -9,12 +9,12 @@ use crate::duty::DutyError;
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// The body is not JSON of the schema.
-    #[error("the body is no snapshot: {path}: {source}")]
+    #[error("the body is no snapshot: {path}: {reason}")]
     Json {
         /// The member that is wrong; a full stop for the body itself.
         path: String,
         /// What is wrong with it, with line and column.
-        source: serde_json::Error,
+        reason: String,
     },
     /// The body is not SSZ of the schema.
     #[error("the body is no snapshot in SSZ: {place}{source}")]

@@ -224,15 +224,15 @@ pub(super) fn read(body: &[u8]) -> Result<Envelope, SnapshotError> {
         let path = serde_path_to_error::deserialize::<_, Body<'_>>(&mut deserializer)
             .err()
             .map_or_else(|| ".".to_owned(), |error| shortened(&error.path().to_string()));
-        SnapshotError::Json { path, source }
+        SnapshotError::Json { path, reason: reason(&source) }
     })?;
     let deadline = match (body.deadline_ms, body.deadline_unix_ms) {
         (Some(QuotedU64(ms)), None) => Some(Deadline::After(Duration::from_millis(ms))),
         (None, Some(QuotedU64(at))) => Some(Deadline::AtUnixMs(at)),
         (None, None) => None,
         (Some(_), Some(_)) => {
-            let source = de::Error::custom("deadline_ms and deadline_unix_ms exclude each other");
-            return Err(SnapshotError::Json { path: ".".to_owned(), source });
+            let reason = "deadline_ms and deadline_unix_ms exclude each other".to_owned();
+            return Err(SnapshotError::Json { path: ".".to_owned(), reason });
         }
     };
     Ok(Envelope {
@@ -289,8 +289,18 @@ fn group(Group { subject, members }: Group<'_>) -> EnvelopeGroup {
     }
 }
 
+/// What a parser says, with line and column, however long the text is that it repeats.
+pub(crate) fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&place) {
+        Some(reason) => shortened(reason) + &place,
+        None => shortened(&text),
+    }
+}
+
 /// The text on one line and not longer than a message should be.
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     let one_line = |character: char| if character.is_control() { ' ' } else { character };
     text.chars().take(MAX_DETAIL).map(one_line).collect()
 }

@@ -13,7 +13,7 @@ use signer_client::wire::{PublicKey, QuotedU64, Signature};
 use super::{
     MAX_POSITIONS_OF_SINGLE, MAX_TAG_BYTES, Note,
     envelope::{EnvelopeChild, EnvelopeSingle},
-    json::shortened,
+    json,
 };
 
 #[derive(Deserialize)]
@@ -169,7 +169,7 @@ fn tag(tag: Option<Cow<'_, str>>) -> (Option<Box<str>>, Option<Note>) {
 }
 
 fn unreadable(error: &serde_json::Error) -> Note {
-    Note { reason: RejectReason::BadEncoding, detail: shortened(&error.to_string()) }
+    Note { reason: RejectReason::BadEncoding, detail: json::reason(error) }
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use std::{collections::BTreeMap, time::Duration};
 use midslot_aggregation::{Entry, Group, Options, RejectReason};
 use signer_client::wire::{AttestationData, Fork, ForkInfo, PublicKey, Root, Signature, Slot};
 
+pub(crate) use self::json::{reason as json_reason, shortened};
 pub use self::{
     check::Surroundings,
     error::{Fault, SnapshotError},

@@ -177,3 +177,21 @@ async fn what_is_not_taken_is_counted_by_its_reason() {
     assert_eq!(refused("shutdown"), 1);
     assert_eq!(total(&metrics, "midslot_aggregation_submissions_refused_total{"), 5);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_a_body_is_said_in_one_line_however_long_the_body_is() {
+    let service = service(1, &metrics());
+    let mut unknown = job(9, &[group(1, 2)]);
+    unknown["x\n".repeat(100_000)] = json!(1);
+    let mut no_slot = job(9, &[group(1, 2)]);
+    no_slot["slot"] = "9".repeat(200_000).into();
+    let mut no_mode = job(9, &[group(1, 2)]);
+    no_mode["options"] = json!({ "verify": "z".repeat(200_000) });
+    for body in [unknown, no_slot, no_mode] {
+        let message = submit(&service, &body).await.unwrap_err().to_string();
+        assert!(message.len() < 600, "{} bytes", message.len());
+        assert!(!message.contains('\n'), "{message}");
+        assert!(message.contains(" at line 1 column "), "{message}");
+    }
+    service.close();
+}

@@ -15,7 +15,10 @@ use signer_client::wire::{
 
 use super::no_job;
 use crate::{
-    aggregation::{AggregationService, JobId, NoGroup, snapshot::SignWish},
+    aggregation::{
+        AggregationService, JobId, NoGroup,
+        snapshot::{SignWish, json_reason, shortened},
+    },
     http::{
         body::{RawBody, Unread},
         identity,
@@ -60,7 +63,8 @@ pub(in crate::http) async fn post(
     let Body { job_id, group, sign } = match read {
         Ok(read) => read,
         Err(error) => {
-            let message = format!("{}: {}", error.path(), error.inner());
+            let path = shortened(&error.path().to_string());
+            let message = format!("{path}: {}", json_reason(error.inner()));
             return Refused::Malformed.reply_own(&headers, &message);
         }
     };
