@@ -8,7 +8,14 @@ use signer_client::wire::{
     QuotedU64, Root, Slot,
 };
 
-use super::once::{CAPACITY, OnceId, SignedOnce};
+use midslot_aggregation::{Aggregate, Bits, BitsLen};
+use signer_client::wire::{Signature, aggregation::SignRefusal};
+
+use super::{
+    Refused,
+    object::Object,
+    once::{CAPACITY, OnceId, SignedOnce},
+};
 use crate::{
     aggregation::{
         GroupToSign,
@@ -102,4 +109,30 @@ fn the_oldest_give_way_and_nothing_grows_without_bound() {
     assert!(Arc::ptr_eq(&second, &signed.place(of_slot(1))), "as many as find room");
     assert!(!Arc::ptr_eq(&first, &signed.place(of_slot(0))), "the oldest is gone");
     assert_eq!(signed.len(), CAPACITY);
+}
+
+/// A snapshot is checked when it comes, so that no request can lead here; a group that does not fit
+/// its fork must not be signed if it ever does.
+#[test]
+fn a_group_that_does_not_fit_its_fork_is_refused_by_name() {
+    let network = Network::by_name_or_file("mainnet").unwrap();
+    let mut bits = Bits::empty(BitsLen::new(2).unwrap());
+    bits.insert(0);
+    let aggregate = Aggregate { bits, signature: [1; 96], verified: true };
+    let refused = |change: &dyn Fn(&mut GroupToSign)| {
+        let mut group = wanted(64);
+        change(&mut group);
+        let object = Object::of(&network, &group, &aggregate, Signature([2; 96])).unwrap();
+        object.duty(&network, &group.fork_info, group.fork).err().map(Refused::from)
+    };
+    assert!(refused(&|_| ()).is_none());
+    let in_deneb = |group: &mut GroupToSign| {
+        group.fork_info.fork.current_version = ForkVersion([4, 0, 0, 0]);
+        group.fork_info.fork.previous_version = ForkVersion([4, 0, 0, 0]);
+    };
+    let of_deneb = |group: &mut GroupToSign| group.fork = Fork::Deneb;
+    for change in [&in_deneb as &dyn Fn(&mut GroupToSign), &of_deneb] {
+        let refused = refused(change).unwrap();
+        assert_eq!(refused.reason(), SignRefusal::WrongFork, "{refused}");
+    }
 }

@@ -180,7 +180,7 @@ async fn waiting_jobs_that_share_entries_do_not_disturb_each_other() {
     let running = submit(&service, &job(9, &[group(1, 2)])).await.unwrap().id;
     until_running(&service, running).await;
     let shared = group(2, 4);
-    let mut in_lane = |lane: &str, group: Value| {
+    let in_lane = |lane: &str, group: Value| {
         let mut job = job(9, &[group]);
         job["lane"] = lane.into();
         job
