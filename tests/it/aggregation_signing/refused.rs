@@ -221,7 +221,7 @@ async fn a_signer_with_too_much_to_do_says_so_and_may_be_asked_again() {
         }
         for (request, answer) in wanted.iter().zip(answers) {
             let was_signed = match answer {
-                Ok(signed) => !signed.repeated,
+                Ok(released) => !released.repeated,
                 Err(AggregationError::Signer(SignError::Overloaded { retry_after, message })) => {
                     assert!(retry_after.is_some(), "{message}");
                     assert!(message.starts_with("overloaded: "), "{message}");
@@ -230,8 +230,8 @@ async fn a_signer_with_too_much_to_do_says_so_and_may_be_asked_again() {
                 Err(error) => panic!("{error:?}"),
             };
             // What was refused is not remembered as signed.
-            let signed = patient.sign_group(request, soon()).await.unwrap();
-            assert_eq!(signed.repeated, was_signed);
+            let again = patient.sign_group(request, soon()).await.unwrap();
+            assert_eq!(again.repeated, was_signed);
         }
         return;
     }
@@ -269,15 +269,15 @@ async fn what_the_signer_fails_at_is_withheld_and_may_be_asked_again() {
 
     forbid_writes(&signer, false);
     let patience = tokio::time::Instant::now() + Duration::from_mins(1);
-    let signed = loop {
+    let released = loop {
         match client.sign_group(&request, soon()).await {
-            Ok(signed) => break signed,
+            Ok(released) => break released,
             Err(AggregationError::Signer(SignError::Failed { .. })) => {}
             Err(error) => panic!("{error}"),
         }
         assert!(tokio::time::Instant::now() < patience, "the database never came back");
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    assert!(!signed.repeated, "what was withheld was not signed before");
-    assert_as_ordinary(&client, key(0), fulu(), &signed).await;
+    assert!(!released.repeated, "what was withheld was not signed before");
+    assert_as_ordinary(&client, key(0), fulu(), &released).await;
 }
