@@ -7,11 +7,12 @@ use futures_util::FutureExt as _;
 use midslot_aggregation::{Aggregate, Bits, BitsLen};
 use signer_client::wire::{
     AttestationData, Checkpoint, Epoch, Fork, ForkInfo, ForkVersion, ForkVersions, PublicKey,
-    QuotedU64, Root, Signature, Slot,
+    QuotedU64, Root, Signature, Slot, aggregation::SignRefusal,
 };
 use tokio::sync::oneshot;
 
 use super::{
+    Refused,
     object::Object,
     once::{CAPACITY, Found, Known, OnceId, SignedOnce},
 };
@@ -213,4 +214,30 @@ async fn what_was_asked_for_anew_stays_when_the_first_one_comes_late() {
     let (_, is_new) = late.signed(async { Ok::<_, Infallible>(known(1)) }).await.unwrap();
     assert!(is_new);
     assert_eq!(sign(&signed, of_slot(0), 3).await, (2, false));
+}
+
+/// A snapshot is checked when it comes, so that no request can lead here; a group that does not fit
+/// its fork must not be signed if it ever does.
+#[test]
+fn a_group_that_does_not_fit_its_fork_is_refused_by_name() {
+    let network = Network::by_name_or_file("mainnet").unwrap();
+    let mut bits = Bits::empty(BitsLen::new(2).unwrap());
+    bits.insert(0);
+    let aggregate = Aggregate { bits, signature: [1; 96], verified: true };
+    let refused = |change: &dyn Fn(&mut GroupToSign)| {
+        let mut group = wanted(64);
+        change(&mut group);
+        let object = Object::of(&network, &group, &aggregate, Signature([2; 96])).unwrap();
+        object.duty(&network, &group.fork_info, group.fork).err().map(Refused::from)
+    };
+    assert!(refused(&|_| ()).is_none());
+    let in_deneb = |group: &mut GroupToSign| {
+        group.fork_info.fork.current_version = ForkVersion([4, 0, 0, 0]);
+        group.fork_info.fork.previous_version = ForkVersion([4, 0, 0, 0]);
+    };
+    let of_deneb = |group: &mut GroupToSign| group.fork = Fork::Deneb;
+    for change in [&in_deneb as &dyn Fn(&mut GroupToSign), &of_deneb] {
+        let refused = refused(change).unwrap();
+        assert_eq!(refused.reason(), SignRefusal::WrongFork, "{refused}");
+    }
 }

@@ -106,7 +106,8 @@ async fn many_who_submit_the_same_at_once_share_one_computation() {
     }
     let over = until(&signer, &path(&first), "done").await.json();
     assert!(over["reason"].is_string(), "{over}");
-    assert_eq!(metric(&signer, "midslot_aggregation_jobs_accepted_total").await, 1.0);
+    let accepted = metric(&signer, "midslot_aggregation_jobs_accepted_total").await;
+    assert!((0.5..1.5).contains(&accepted), "{accepted} were taken");
     let ended = metric(&signer, "midslot_aggregation_worker_total_time_seconds_count").await;
     assert!(ended <= 1.0, "it was worked on {ended} times");
 }

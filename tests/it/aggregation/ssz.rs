@@ -98,10 +98,10 @@ async fn groups_of_every_fork_in_known_bytes_come_to_known_aggregates() {
         }
         let wishes = case.json["groups"].as_array().unwrap();
         let wishes = wishes.iter().filter(|group| group.get("sign").is_some()).count();
-        let signed = done["signed"].as_array().map_or(&[][..], Vec::as_slice);
-        assert_eq!(signed.len(), wishes, "{}", case.name);
-        for signed in signed {
-            assert_eq!(signed["result"]["status"], "signed", "{signed}");
+        let results = done["signed"].as_array().map_or(&[][..], Vec::as_slice);
+        assert_eq!(results.len(), wishes, "{}", case.name);
+        for result in results {
+            assert_eq!(result["result"]["status"], "signed", "{result}");
         }
         // The same as text is the same job.
         let again = post_as(&signer, JOBS, "application/json", json.to_string().into()).await;
@@ -110,16 +110,11 @@ async fn groups_of_every_fork_in_known_bytes_come_to_known_aggregates() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_cut_or_too_long_are_refused_with_the_place() {
+async fn bytes_that_are_cut_are_refused() {
     let signer = signer().await;
     let ssz = const_hex::decode(&cases()[1].ssz).unwrap();
     for cut in [0, ATTEMPT, ssz.len() / 2, ssz.len() - 1] {
         let answer = post_as(&signer, JOBS, "application/octet-stream", ssz[..cut].to_vec()).await;
-        // An entry that is cut is a bad entry, and the others are good.
-        if answer.status == StatusCode::ACCEPTED {
-            assert_eq!(cut, ssz.len() - 1);
-            continue;
-        }
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{cut}: {}", answer.text());
         assert!(answer.text().contains("no snapshot in SSZ"), "{cut}: {}", answer.text());
     }

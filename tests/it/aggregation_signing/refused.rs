@@ -1,5 +1,9 @@
 //! What is not signed, and what the caller is told.
 
+use midslot_tests::HttpClient;
+use rustix::process::{Resource, Rlimit, prlimit};
+use tokio::task::JoinSet;
+
 use super::*;
 
 #[tokio::test]
@@ -138,4 +142,143 @@ async fn the_typed_client_knows_jobs_tables_and_refusals() {
     let sign = SignJobGroup { job_id: job.job_id, group: 1, sign: wish(0) };
     let error = client.sign_group(&sign, soon()).await.unwrap_err();
     assert!(matches!(error, AggregationError::Signer(SignError::Rejected { status: 422, .. })));
+}
+
+/// An aggregate that anybody may sign, and a proof for each of these keys that selects it.
+async fn signable(client: &HttpSigner, committee: u64, keys: u64) -> (String, Vec<SignAggregate>) {
+    let slot = current_slot();
+    let group = attested(client, fulu(), data(slot, 1000, 0), committee, 3).await;
+    let job = run(client, AggregationRequest::new(fulu(), slot, vec![group])).await;
+    let mut wishes = Vec::new();
+    for index in 0..keys {
+        let proof = selection_proof(client, index, slot).await;
+        wishes.push(SignAggregate { selection_proof: Some(proof), ..wish(index) });
+    }
+    (job.job_id, wishes)
+}
+
+/// Keeps the only signing thread busy with what comes before aggregates, until all is answered.
+async fn keep_busy(signer: &Signer, keys: u64) -> JoinSet<()> {
+    let identifiers: Vec<_> = (0..keys).map(key_files::public_key).collect();
+    let mut batches = JoinSet::new();
+    for number in 0..8 {
+        let request = json!({
+            "type": "SYNC_COMMITTEE_MESSAGE",
+            "fork_info": requests::fulu_fork_info(),
+            "sync_committee_message": {
+                "beacon_block_root": requests::root(number), "slot": requests::SLOT.to_string(),
+            },
+        });
+        let body = json!({ "identifiers": identifiers, "signing_request": request }).to_string();
+        let client = signer.client.clone();
+        batches.spawn(async move {
+            client.send(http::Method::POST, "/api/v1/eth2/sign", &[], body).await.unwrap();
+        });
+    }
+    let metrics = HttpClient::new(signer.metrics.expect("a metrics port"));
+    let waiting = async || {
+        let page = metrics.get("/metrics").await.unwrap();
+        let depth = "midslot_queue_depth{class=\"attestation\"} ";
+        let depth = page.text().lines().find_map(|line| line.strip_prefix(depth));
+        depth.expect("the depth of the queue").parse::<u64>().unwrap()
+    };
+    let patience = tokio::time::Instant::now() + Duration::from_mins(1);
+    while waiting().await < 2 * keys {
+        assert!(tokio::time::Instant::now() < patience, "the batches never waited");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    batches
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signer_with_too_much_to_do_says_so_and_may_be_asked_again() {
+    const KEYS: u64 = 400;
+    const AGGREGATORS: u64 = 8;
+    let signer = SignerOptions::with_interop_keys(KEYS)
+        .root("--signing-threads=1")
+        .root("--metrics-enabled")
+        .root("--queue-bound-aggregate=1")
+        .root("--aggregation-enabled")
+        .start()
+        .await
+        .unwrap();
+    let patient = client(&signer);
+    let endpoint = Endpoint::new(&format!("http://{}", signer.client.address())).unwrap();
+    let options = HttpOptions { max_retries: 0, ..HttpOptions::default() };
+    let impatient = HttpSigner::new(vec![endpoint], options).unwrap();
+    // The queue may be empty again before the requests have come.
+    for attempt in 0..20 {
+        let (job_id, wishes) = signable(&patient, attempt, AGGREGATORS).await;
+        let wanted: Vec<_> = wishes
+            .into_iter()
+            .map(|sign| SignJobGroup { job_id: job_id.clone(), group: 0, sign })
+            .collect();
+        let batches = keep_busy(&signer, KEYS).await;
+        let asked = wanted.iter().map(|request| impatient.sign_group(request, soon()));
+        let answers = futures_util::future::join_all(asked).await;
+        batches.join_all().await;
+        if answers.iter().all(Result::is_ok) {
+            continue;
+        }
+        for (request, answer) in wanted.iter().zip(answers) {
+            let was_signed = match answer {
+                Ok(released) => !released.repeated,
+                Err(AggregationError::Signer(SignError::Overloaded { retry_after, message })) => {
+                    assert!(retry_after.is_some(), "{message}");
+                    assert!(message.starts_with("overloaded: "), "{message}");
+                    false
+                }
+                Err(error) => panic!("{error:?}"),
+            };
+            // What was refused is not remembered as signed.
+            let again = patient.sign_group(request, soon()).await.unwrap();
+            assert_eq!(again.repeated, was_signed);
+        }
+        return;
+    }
+    panic!("there was always room");
+}
+
+/// Lets no file grow, and no byte of a file be written, as a full disk does; or lifts that again.
+fn forbid_writes(signer: &Signer, forbid: bool) {
+    let current = if forbid { Some(0) } else { None };
+    let limit = Rlimit { current, maximum: None };
+    prlimit(Some(signer.process_id().unwrap()), Resource::Fsize, limit).unwrap();
+}
+
+#[tokio::test]
+async fn what_the_signer_fails_at_is_withheld_and_may_be_asked_again() {
+    let mut options = SignerOptions::with_interop_keys(KEYS)
+        .root("--aggregation-enabled")
+        .root("--audit-durability=strict");
+    // Otherwise a write above the limit ends the process before it can fail.
+    options.wrapper = ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"].map(str::to_owned).into();
+    let signer = options.start().await.unwrap();
+    let client = client(&signer);
+    let (job_id, wishes) = signable(&client, 5, 1).await;
+    let request = SignJobGroup { job_id, group: 0, sign: wishes[0] };
+    let body = serde_json::to_string(&request).unwrap();
+    let path = "/midslot/v1/aggregation/sign";
+    let headers = [("content-type", "application/json")];
+
+    forbid_writes(&signer, true);
+    let answer = signer.client.send(http::Method::POST, path, &headers, body).await.unwrap();
+    assert_eq!(answer.status, http::StatusCode::INTERNAL_SERVER_ERROR, "{}", answer.text());
+    assert!(!answer.headers.contains_key("retry-after"));
+    assert!(answer.text().contains("failed: "), "{}", answer.text());
+    assert!(!answer.text().contains("signature\""), "{}", answer.text());
+
+    forbid_writes(&signer, false);
+    let patience = tokio::time::Instant::now() + Duration::from_mins(1);
+    let released = loop {
+        match client.sign_group(&request, soon()).await {
+            Ok(released) => break released,
+            Err(AggregationError::Signer(SignError::Failed { .. })) => {}
+            Err(error) => panic!("{error}"),
+        }
+        assert!(tokio::time::Instant::now() < patience, "the database never came back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(!released.repeated, "what was withheld was not signed before");
+    assert_as_ordinary(&client, key(0), fulu(), &released).await;
 }

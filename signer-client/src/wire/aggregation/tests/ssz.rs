@@ -133,9 +133,9 @@ fn what_only_json_can_say_has_no_ssz_form() {
         &|it| it.groups.push(it.groups[0].clone()),
     ];
     for (place, change) in changes.iter().enumerate() {
-        let mut changed = plain.clone();
-        change(&mut changed);
+        let mut other = plain.clone();
+        change(&mut other);
         // The last one is only another request.
-        assert_eq!(changed.to_ssz_bytes().is_some(), place == 8, "{place}");
+        assert_eq!(other.to_ssz_bytes().is_some(), place == 8, "{place}");
     }
 }
