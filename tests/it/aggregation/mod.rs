@@ -2,6 +2,7 @@
 
 mod events;
 mod jobs;
+mod metrics;
 mod refusals;
 
 use bytes::Bytes;
