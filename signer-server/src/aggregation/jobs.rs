@@ -202,7 +202,7 @@ impl Jobs {
         if !state.dispatcher.group_finished(task.job) {
             return None;
         }
-        self.work.notify_one();
+        // Nobody is woken: this thread looks for the next group, which its lane may have, itself.
         self.finish_job(&mut state, task)
     }
 
@@ -222,8 +222,8 @@ impl Jobs {
             // all that was submitted.
             job.snapshot = None;
             let (jobs, client) = (self.clone(), job.client.clone());
-            let signed = Vec::new();
-            return Some(Signing { jobs, job: task.job, client, wishes, signed, ending });
+            let (started, signed) = ((self.now)(), Vec::new());
+            return Some(Signing { jobs, job: task.job, client, wishes, started, signed, ending });
         }
         self.end(state, task.job, ending);
         None
@@ -297,6 +297,7 @@ pub(super) struct Signing {
     pub(super) job: JobId,
     pub(super) client: Client,
     pub(super) wishes: Vec<Wish>,
+    started: Instant,
     /// The answers that there are, by the place of the group.
     pub(super) signed: Vec<(usize, Json)>,
     ending: Ending,
@@ -311,6 +312,8 @@ impl Drop for Signing {
             }
         }
         signed.sort_by_key(|(group, _)| *group);
+        let took = (self.jobs.now)().saturating_duration_since(self.started);
+        self.jobs.metrics.aggregation_signed(took);
         self.jobs.finish_signing(self.job, signed, self.ending);
     }
 }

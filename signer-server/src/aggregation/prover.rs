@@ -9,6 +9,7 @@ use std::{
 use midslot_aggregation::{
     Checkpoint, Control, Group, GroupOutcome, Options, Phase, Scratch, StopReason, aggregate_group,
 };
+use tracing::{Span, debug_span, span::EnteredSpan};
 
 use super::{job::Phases, jobs::Now, point_cache::Points};
 
@@ -50,7 +51,7 @@ pub(super) struct JobCheckpoint<'a> {
     deadline: Instant,
     is_cancelled: &'a AtomicBool,
     now: &'a Now,
-    phase: Option<(Phase, Instant)>,
+    phase: Option<(Phase, Instant, EnteredSpan)>,
     phases: Phases,
 }
 
@@ -60,7 +61,7 @@ impl<'a> JobCheckpoint<'a> {
     }
 
     fn end_phase(&mut self, now: Instant) {
-        if let Some((phase, since)) = self.phase.take() {
+        if let Some((phase, since, _span)) = self.phase.take() {
             self.phases.add(phase, now.saturating_duration_since(since));
         }
     }
@@ -87,6 +88,18 @@ impl Checkpoint for JobCheckpoint<'_> {
     fn enter(&mut self, phase: Phase) {
         let now = (self.now)();
         self.end_phase(now);
-        self.phase = Some((phase, now));
+        self.phase = Some((phase, now, phase_span(phase).entered()));
+    }
+}
+
+/// The span of a phase, inside of the one of its group. Its name is that of the phase in answers.
+fn phase_span(phase: Phase) -> Span {
+    match phase {
+        Phase::Decode => debug_span!("decode"),
+        Phase::Select => debug_span!("select"),
+        Phase::Sum => debug_span!("sum"),
+        Phase::Verify => debug_span!("verify"),
+        Phase::Bisect => debug_span!("bisect"),
+        Phase::SelfCheck => debug_span!("self_check"),
     }
 }

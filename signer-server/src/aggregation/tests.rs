@@ -8,6 +8,7 @@ mod field_bugs;
 mod groups;
 mod kinds;
 mod signing;
+mod spans;
 mod ssz;
 mod under_shuttle;
 

@@ -3,6 +3,7 @@
 mod events;
 mod faults;
 mod jobs;
+mod metrics;
 mod refusals;
 mod ssz;
 

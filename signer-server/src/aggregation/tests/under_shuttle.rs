@@ -242,8 +242,8 @@ impl World {
         });
     }
 
-    fn stop(&self, threads: Vec<thread::JoinHandle<()>>) {
-        self.jobs.begin_stop();
+    /// Waits for the threads of a service that was told to stop, and for what they have left.
+    fn join(&self, threads: Vec<thread::JoinHandle<()>>) {
         for thread in threads {
             thread.join().unwrap();
         }
@@ -423,7 +423,11 @@ fn everything_at_once(metrics: &Arc<Metrics>, stops_early: bool) -> BTreeSet<&'s
     for id in taken {
         world.wait_for(id);
     }
-    world.stop(threads);
+    // Once: a thread that sleeps must not need to be told again.
+    if !stops_early {
+        world.jobs.begin_stop();
+    }
+    world.join(threads);
     world.check()
 }
 
@@ -493,7 +497,8 @@ fn no_thread_sleeps_while_there_is_a_group_to_prove() {
         world.wait_for(first.id);
         other.join().unwrap();
         world.wait_for(second.id);
-        world.stop(threads);
+        world.jobs.begin_stop();
+        world.join(threads);
         assert_eq!(world.check(), BTreeSet::from(["done"]));
     });
 }
@@ -513,7 +518,8 @@ fn what_is_pending_is_given_to_every_free_thread_as_soon_as_its_lane_is_free() {
         world.submit(first, 100, OnBusy::Replace);
         world.submit(pending, 100, OnBusy::Replace);
         world.wait_for(pending.id);
-        world.stop(threads);
+        world.jobs.begin_stop();
+        world.join(threads);
         let endings = world.check();
         assert!(endings.contains("done"), "{endings:?}");
     });

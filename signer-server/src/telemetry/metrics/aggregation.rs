@@ -78,6 +78,7 @@ pub(super) struct AggregationMetrics {
     queue_time: Histogram,
     prep_time: Histogram,
     verify_time: Histogram,
+    sign_time: Histogram,
     total_time: Histogram,
     time_to_deadline: Histogram,
     coverage: Histogram,
@@ -99,6 +100,7 @@ impl AggregationMetrics {
             queue_time: page.histogram(names::AGGREGATION_QUEUE_TIME, times),
             prep_time: page.histogram(names::AGGREGATION_PREP_TIME, times),
             verify_time: page.histogram(names::AGGREGATION_VERIFY_TIME, times),
+            sign_time: page.histogram(names::AGGREGATION_SIGN_TIME, times),
             total_time: page.histogram(names::AGGREGATION_TOTAL_TIME, times),
             time_to_deadline: page
                 .histogram(names::AGGREGATION_TIME_TO_DEADLINE, &names::TO_DEADLINE_BUCKETS),
@@ -139,6 +141,11 @@ impl Metrics {
     /// An aggregation job was started after `waited`.
     pub fn aggregation_started(&self, waited: Duration) {
         self.aggregation.queue_time.observe(waited.as_secs_f64());
+    }
+
+    /// What an aggregation job wants to be signed is signed, or will not be.
+    pub fn aggregation_signed(&self, took: Duration) {
+        self.aggregation.sign_time.observe(took.as_secs_f64());
     }
 
     /// An aggregation job that was taken ended, `took` after its start if it was started, and so many

@@ -91,6 +91,8 @@ names! {
         "Time to decode, choose and add up the signatures of a group";
     AGGREGATION_VERIFY_TIME = "midslot_aggregation_verify_time_seconds",
         "Time to verify a group, with the search for false signatures";
+    AGGREGATION_SIGN_TIME = "midslot_aggregation_sign_time_seconds",
+        "Time to sign what an aggregation job wants to be signed, from the end of its last group";
     AGGREGATION_TOTAL_TIME = "midslot_aggregation_worker_total_time_seconds",
         "Time from the start of an aggregation job to its end";
     AGGREGATION_TIME_TO_DEADLINE = "midslot_aggregation_time_to_deadline_seconds",
