@@ -7,7 +7,7 @@
 
 use std::{
     sync::{Arc, PoisonError, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use signer_client::wire::Slot;
@@ -229,10 +229,18 @@ impl Jobs {
         None
     }
 
-    fn finish_signing(&self, id: JobId, signed: Vec<(usize, Json)>, ending: Ending) {
+    fn finish_signing(
+        &self,
+        id: JobId,
+        signed: Vec<(usize, Json)>,
+        took: Duration,
+        ending: Ending,
+    ) {
+        self.metrics.aggregation_signed(took);
         let mut state = self.lock();
         if let Some(job) = state.store.get_mut(id) {
             job.signed = signed;
+            job.signing_took = Some(took);
         }
         self.end(&mut state, id, ending);
     }
@@ -313,8 +321,7 @@ impl Drop for Signing {
         }
         signed.sort_by_key(|(group, _)| *group);
         let took = (self.jobs.now)().saturating_duration_since(self.started);
-        self.jobs.metrics.aggregation_signed(took);
-        self.jobs.finish_signing(self.job, signed, self.ending);
+        self.jobs.finish_signing(self.job, signed, took, self.ending);
     }
 }
 

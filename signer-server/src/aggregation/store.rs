@@ -53,6 +53,8 @@ pub(super) struct Job {
     pub(super) results: Vec<Option<Arc<GroupResult>>>,
     /// What was signed of it, by the place of the group.
     pub(super) signed: Vec<(usize, Json)>,
+    /// How long that took.
+    pub(super) signing_took: Option<Duration>,
     events: Vec<Event>,
     /// The number of events.
     changed: watch::Sender<usize>,
@@ -87,6 +89,7 @@ impl Job {
             accepted_entries: snapshot.accepted_entries(),
             results: snapshot.groups.iter().map(|_| None).collect(),
             signed: Vec::new(),
+            signing_took: None,
             snapshot: Some(snapshot),
             state: JobState::Queued,
             submitted,
@@ -146,6 +149,7 @@ impl Job {
                 queue: since_submission(self.started),
                 total: since_submission(self.ended),
                 phases: PhasesView(phases),
+                sign: self.signing_took.map(Milliseconds),
             },
         }
     }

@@ -94,7 +94,7 @@ impl JobView {
 
     /// The times of a job that is over, as the header `Server-Timing` has them; else nothing.
     pub fn server_timing(&self) -> String {
-        let JobPhases { queue, total, phases: PhasesView(phases) } = &self.phases_ms;
+        let JobPhases { queue, total, phases: PhasesView(phases), sign } = &self.phases_ms;
         let (Some(queue), Some(total)) = (queue, total) else { return String::new() };
         let part = |name: &str, took: Duration| {
             let micros = took.as_micros();
@@ -104,6 +104,7 @@ impl JobView {
         let parts: Vec<_> = [part("queue", queue.0)]
             .into_iter()
             .chain(phases)
+            .chain(sign.map(|sign| part("sign", sign.0)))
             .chain([part("total", total.0)])
             .collect();
         parts.join(", ")
@@ -122,6 +123,9 @@ pub struct JobPhases {
     /// Sums over its groups.
     #[serde(flatten)]
     pub phases: PhasesView,
+    /// From when its groups were proved until what it wanted was signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sign: Option<Milliseconds>,
 }
 
 /// A duration as a number of milliseconds with three decimals.

@@ -24,6 +24,7 @@ async fn in_every_fork_the_one_shot_signature_is_that_of_an_ordinary_request() {
         let job = run(&client, AggregationRequest::new(fork_info, slot, vec![group])).await;
         let aggregate = job.groups[0].aggregate.as_ref().unwrap();
         assert!(aggregate.verified, "{name}");
+        assert!(job.phases_ms["sign"] > 0.0, "{name}: {:?}", job.phases_ms);
         let published = only_signed(&job.signed);
         let json = serde_json::to_value(published).unwrap();
         assert_eq!((&json["version"], &json["repeated"]), (&json!(name), &json!(false)));
