@@ -2,6 +2,7 @@
 
 use std::{fmt::Debug, time::Instant};
 
+use midslot_aggregation::{Group, Options};
 use parking_lot::Mutex;
 use signer_client::wire::{Fork, aggregation::SigningOutcome};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,8 @@ use tracing_subscriber::{
 use super::{
     super::{
         jobs::{Jobs, NewJob},
+        point_cache::Points,
+        prover::{BlsProver, JobCheckpoint, Prover},
         signing::sign,
         snapshot::{Surroundings, read},
         store::Retention,
