@@ -10,6 +10,7 @@ pub mod interchange_file;
 pub mod key_files;
 pub mod ledger;
 pub mod postgres;
+pub mod preload;
 pub mod process;
 pub mod raw_http;
 pub mod released;
@@ -18,6 +19,7 @@ pub mod signer;
 pub mod signing_roots;
 pub mod soak;
 pub mod system_calls;
+pub mod wall_clock;
 
 pub use beacon_node::{BeaconNode, BeaconNodeBuilder, Fault};
 pub use dice::Dice;

@@ -67,7 +67,7 @@ impl<'a> JobCheckpoint<'a> {
     }
 
     /// The times, once the group is done.
-    pub(super) fn finish(mut self) -> Phases {
+    pub(super) fn finish(&mut self) -> Phases {
         self.end_phase((self.now)());
         self.phases
     }

@@ -35,15 +35,16 @@ pub(super) fn run<P: Prover>(
         let result = span.in_scope(|| {
             let mut checkpoint = JobCheckpoint::new(task.deadline, &task.is_cancelled, jobs.now());
             let group = &task.snapshot.groups[task.group];
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let finished = catch_unwind(AssertUnwindSafe(|| {
                 let options = task.snapshot.options;
-                prover.prove(&group.inputs, options, points, &mut checkpoint)
+                let outcome = prover.prove(&group.inputs, options, points, &mut checkpoint);
+                result(&task, Some(outcome), checkpoint.finish())
             }));
-            if outcome.is_err() {
+            finished.unwrap_or_else(|_| {
                 // Nobody knows what state its buffers are in.
                 prover = new_prover();
-            }
-            result(&task, outcome.ok(), checkpoint.finish())
+                result(&task, None, checkpoint.finish())
+            })
         });
         metrics.aggregation_group_ended(&task.snapshot.groups[task.group], &result);
         if let Some(signing) = jobs.finish_group(&task, result) {

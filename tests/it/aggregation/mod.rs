@@ -1,5 +1,6 @@
 //! The job API of the aggregation worker over HTTP, against the real signer.
 
+mod clock;
 mod events;
 mod faults;
 mod jobs;

@@ -1,22 +1,15 @@
 //! The system calls by which a signer changes files and answers, written down or cut short.
 //!
-//! A small library in C is loaded into the real binary by `LD_PRELOAD`. Nothing is compiled into the
-//! signer for it. It sees the calls that go through libc: those of SQLite, of the standard library and
+//! It is a [library in C](preload) that the real binary loads. It sees the calls that go through libc: those of SQLite, of the standard library and
 //! of the network. [`Kill`] ends the process at one of them, so that a test can try every one in turn;
 //! [`SystemCalls::records`] gives them in their order.
 
 mod record;
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    sync::OnceLock,
-};
-
-use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
 
 pub use self::record::{Kind, Record};
-use crate::{SignerOptions, binary::signer_binary};
+use crate::{SignerOptions, preload};
 
 /// Where at a call the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +52,6 @@ pub struct SystemCalls {
 }
 
 const PREFIX: &str = "MIDSLOT_SYSTEM_CALLS_";
-const PRELOAD: &str = "LD_PRELOAD";
 
 impl SystemCalls {
     /// Makes processes that are started with these options from now on load the library, which counts
@@ -77,7 +69,7 @@ impl SystemCalls {
         }
         let text = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
         let mut set = |name: &str, value: String| options.environment.push((name.into(), value));
-        set(PRELOAD, text(library()));
+        set(preload::VARIABLE, text(&preload::library("src/system_calls/interpose.c")));
         let name = folder.file_name().expect("a temporary folder has a name");
         set(&format!("{PREFIX}FOLDER"), format!("/{}/", text(name.as_ref())));
         set(&format!("{PREFIX}LOG"), text(&calls.log));
@@ -101,7 +93,9 @@ impl SystemCalls {
 
     /// Lets processes that are started from now on run without the library.
     pub fn forget(options: &mut SignerOptions) {
-        options.environment.retain(|(name, _)| name != PRELOAD && !name.starts_with(PREFIX));
+        options
+            .environment
+            .retain(|(name, _)| name != preload::VARIABLE && !name.starts_with(PREFIX));
     }
 
     /// Counts calls from now on: from the start of a process, when it is not running yet.
@@ -130,26 +124,4 @@ impl SystemCalls {
         let mut records = self.records().into_iter();
         records.find(|record| record.kind == Kind::Killed).map(|record| record.on)
     }
-}
-
-/// The compiled library, once for the process.
-fn library() -> &'static Path {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| compile().expect("the library must compile"))
-}
-
-fn compile() -> Result<PathBuf> {
-    let folder = signer_binary().parent().context("the build folder")?;
-    let library = folder.join("libmidslot_system_calls.so");
-    let own = folder.join(format!("libmidslot_system_calls.{}.so", std::process::id()));
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/system_calls/interpose.c");
-    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-    let mut command = Command::new(compiler);
-    command.args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"]);
-    let output = command.arg(&own).arg(&source).output().context("starting the C compiler")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} does not compile:\n{said}", source.display());
-    // In one step: another test program may be loading the one that is there.
-    std::fs::rename(own, &library)?;
-    Ok(library)
 }
