@@ -49,8 +49,9 @@ async fn queued_attestations(signer: &Signer) -> u64 {
     depth.expect("the depth of the queue").parse().unwrap()
 }
 
-/// Keeps the signing thread busy with what comes before proofs.
-async fn keep_busy(signer: &Signer, keys: u64) -> JoinSet<Answer> {
+/// Keeps the only signing thread busy with what comes before aggregates and proofs, until all is
+/// answered.
+pub(crate) async fn keep_busy(signer: &Signer, keys: u64) -> JoinSet<Answer> {
     let identifiers: Vec<_> = (0..keys).map(key_files::public_key).collect();
     let mut batches = JoinSet::new();
     for number in 0..8 {
@@ -68,7 +69,7 @@ async fn keep_busy(signer: &Signer, keys: u64) -> JoinSet<Answer> {
             client.send(Method::POST, "/api/v1/eth2/sign", &[], body).await.unwrap()
         });
     }
-    let patience = Instant::now() + Duration::from_secs(20);
+    let patience = Instant::now() + Duration::from_mins(1);
     while queued_attestations(signer).await < 2 * keys {
         assert!(Instant::now() < patience, "the batches never waited");
         tokio::time::sleep(Duration::from_millis(1)).await;

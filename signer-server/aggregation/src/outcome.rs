@@ -26,6 +26,21 @@ pub struct GroupOutcome {
     pub counts: Counts,
 }
 
+impl GroupOutcome {
+    /// The outcome of a group of which no entry was looked at.
+    pub fn without_entries(end: GroupEnd) -> Self {
+        Self {
+            end,
+            aggregate: None,
+            used: Vec::new(),
+            covered: Vec::new(),
+            rejected: Vec::new(),
+            unprocessed: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+}
+
 /// How a group ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupEnd {

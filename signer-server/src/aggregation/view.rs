@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use midslot_aggregation::{
-    Aggregate, Counts, Entry, GroupOutcome, KeepReason, Kept, RejectReason, Rejected,
+    Aggregate, Counts, Entry, GroupEnd, GroupOutcome, KeepReason, Kept, RejectReason, Rejected,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
@@ -243,15 +243,7 @@ pub(super) fn group_json(
 ) -> Json {
     let group = &snapshot.groups[place];
     let lists = Lists { group, report: snapshot.report };
-    let empty = GroupOutcome {
-        end: midslot_aggregation::GroupEnd::Complete,
-        aggregate: None,
-        used: Vec::new(),
-        covered: Vec::new(),
-        rejected: Vec::new(),
-        unprocessed: Vec::new(),
-        counts: Counts::default(),
-    };
+    let empty = GroupOutcome::without_entries(GroupEnd::Complete);
     let outcome = outcome.unwrap_or(&empty);
     let is_released = status != GroupStatus::TooFewSigners;
     let view = GroupView {

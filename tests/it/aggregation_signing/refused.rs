@@ -1,10 +1,9 @@
 //! What is not signed, and what the caller is told.
 
-use midslot_tests::HttpClient;
 use rustix::process::{Resource, Rlimit, prlimit};
-use tokio::task::JoinSet;
 
 use super::*;
+use crate::overload::keep_busy;
 
 #[tokio::test]
 async fn what_must_not_be_signed_is_not() {
@@ -155,39 +154,6 @@ async fn signable(client: &HttpSigner, committee: u64, keys: u64) -> (String, Ve
         wishes.push(SignAggregate { selection_proof: Some(proof), ..wish(index) });
     }
     (job.job_id, wishes)
-}
-
-/// Keeps the only signing thread busy with what comes before aggregates, until all is answered.
-async fn keep_busy(signer: &Signer, keys: u64) -> JoinSet<()> {
-    let identifiers: Vec<_> = (0..keys).map(key_files::public_key).collect();
-    let mut batches = JoinSet::new();
-    for number in 0..8 {
-        let request = json!({
-            "type": "SYNC_COMMITTEE_MESSAGE",
-            "fork_info": requests::fulu_fork_info(),
-            "sync_committee_message": {
-                "beacon_block_root": requests::root(number), "slot": requests::SLOT.to_string(),
-            },
-        });
-        let body = json!({ "identifiers": identifiers, "signing_request": request }).to_string();
-        let client = signer.client.clone();
-        batches.spawn(async move {
-            client.send(http::Method::POST, "/api/v1/eth2/sign", &[], body).await.unwrap();
-        });
-    }
-    let metrics = HttpClient::new(signer.metrics.expect("a metrics port"));
-    let waiting = async || {
-        let page = metrics.get("/metrics").await.unwrap();
-        let depth = "midslot_queue_depth{class=\"attestation\"} ";
-        let depth = page.text().lines().find_map(|line| line.strip_prefix(depth));
-        depth.expect("the depth of the queue").parse::<u64>().unwrap()
-    };
-    let patience = tokio::time::Instant::now() + Duration::from_mins(1);
-    while waiting().await < 2 * keys {
-        assert!(tokio::time::Instant::now() < patience, "the batches never waited");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    batches
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

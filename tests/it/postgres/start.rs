@@ -38,6 +38,29 @@ async fn signers_that_start_together_on_an_empty_database_agree() {
     assert_eq!((databases, keys), (1, 5));
 }
 
+/// Tables without ours beside them may be half of what another signer makes at this moment.
+#[tokio::test]
+async fn what_is_there_before_its_own_turn_does_not_count() {
+    let database = database().await;
+    let mut other = database.connect().await.unwrap();
+    other.execute("CREATE TABLE half (made int)").await.unwrap();
+    let turn = "hashtext('midslot schema'), hashtext(current_schema())";
+    let take_turn = format!("SELECT pg_advisory_lock({turn})");
+    other.execute(sqlx::AssertSqlSafe(take_turn)).await.unwrap();
+    let url = database.url();
+    let waiting = tokio::spawn(async move { try_open(&url).await });
+    let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut other).await.unwrap() {
+        assert!(!waiting.is_finished(), "it does not wait for its turn");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    other.execute("DROP TABLE half").await.unwrap();
+    let end_turn = format!("SELECT pg_advisory_unlock({turn})");
+    other.execute(sqlx::AssertSqlSafe(end_turn)).await.unwrap();
+    waiting.await.unwrap().unwrap().close().await.unwrap();
+}
+
 /// Longer than a signature waits for a connection or an answer.
 const SLOW: Duration = Duration::from_secs(6);
 

@@ -29,7 +29,7 @@ use shuttle::{
     thread,
 };
 
-use self::model::{SAMPLES, World, outcome, sample_of, take_steps};
+use self::model::{SAMPLES, World, sample_of, take_steps};
 use super::{
     super::{
         answers, dispatch, job, point_cache, prover,
@@ -154,7 +154,7 @@ impl Together {
         while *count < self.groups {
             count = changed.wait(count).unwrap();
         }
-        outcome(GroupEnd::Complete)
+        GroupOutcome::without_entries(GroupEnd::Complete)
     }
 }
 
@@ -190,7 +190,7 @@ fn what_is_pending_is_given_to_every_free_thread_as_soon_as_its_lane_is_free() {
         let together = Together::of(2);
         let (first, pending) = (&SAMPLES[0], &SAMPLES[1]);
         let threads = world.workers(2, move |_, group, _| match sample_of(group.message[0]).id {
-            id if id == first.id => outcome(GroupEnd::Complete),
+            id if id == first.id => GroupOutcome::without_entries(GroupEnd::Complete),
             _ => together.prove(),
         });
         world.submit(first, 100, OnBusy::Replace);

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use midslot_aggregation::{Checkpoint, Control, Counts, Group, GroupEnd, GroupOutcome, Options};
+use midslot_aggregation::{Checkpoint, Control, Group, GroupEnd, GroupOutcome, Options};
 use parking_lot::Mutex;
 use shuttle::{
     future::block_on,
@@ -314,7 +314,7 @@ pub(super) fn take_steps(
         // As a panic, but without the report of a failed interleaving.
         std::panic::resume_unwind(Box::new("to order"));
     }
-    outcome(stop.map_or(GroupEnd::Complete, GroupEnd::Stopped))
+    GroupOutcome::without_entries(stop.map_or(GroupEnd::Complete, GroupEnd::Stopped))
 }
 
 impl World {
@@ -331,17 +331,5 @@ impl World {
         let proving = &mut self.log.lock().proving;
         let place = proving.iter().position(|(_, id)| *id == sample.id).expect("it was begun");
         proving.swap_remove(place);
-    }
-}
-
-pub(super) fn outcome(end: GroupEnd) -> GroupOutcome {
-    GroupOutcome {
-        end,
-        aggregate: None,
-        used: Vec::new(),
-        covered: Vec::new(),
-        rejected: Vec::new(),
-        unprocessed: Vec::new(),
-        counts: Counts::default(),
     }
 }

@@ -154,8 +154,6 @@ async fn take_turn(
     markers: &[Marker],
 ) -> Result<i64, OpenError> {
     let failed = |source: StoreError| OpenError::Store { database: database.to_owned(), source };
-    // Before the lock, because without a schema there is nothing to lock.
-    schema::examine(connection, database).await?;
     in_patience(schema::lock(connection)).await.map_err(failed)?;
     let found = schema::examine(connection, database).await?;
     if !found.is_ours

@@ -58,7 +58,8 @@ fn supported() -> i64 {
     SCHEMA[SCHEMA.len() - 1].0
 }
 
-/// Looks, and refuses what belongs to something else or to a newer signer.
+/// Looks, and refuses what belongs to something else or to a newer signer. Who starts does so in its
+/// turn: half of what another signer makes at that moment looks like something else.
 pub(super) async fn examine(
     connection: &mut PgConnection,
     database: &Path,
@@ -67,20 +68,14 @@ pub(super) async fn examine(
         database: database.to_owned(),
         source: error.into(),
     };
-    let (schema, has_meta, has_versions, is_web3signers): (Option<String>, bool, bool, bool) =
-        sqlx::query_as(
-            "SELECT current_schema()::text, to_regclass('sp_meta') IS NOT NULL, \
-             to_regclass('_sqlx_migrations') IS NOT NULL, \
-             to_regclass('low_watermarks') IS NOT NULL \
-               AND to_regclass('signed_attestations') IS NOT NULL",
-        )
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(failed)?;
-    if schema.is_none() {
-        let source = StoreError::NoSchema;
-        return Err(OpenError::Store { database: database.to_owned(), source });
-    }
+    let (has_meta, has_versions, is_web3signers): (bool, bool, bool) = sqlx::query_as(
+        "SELECT to_regclass('sp_meta') IS NOT NULL, to_regclass('_sqlx_migrations') IS NOT NULL, \
+         to_regclass('low_watermarks') IS NOT NULL \
+           AND to_regclass('signed_attestations') IS NOT NULL",
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(failed)?;
     if !has_meta {
         if is_web3signers {
             return Err(OpenError::Web3SignerDatabase { database: database.to_owned() });
@@ -113,6 +108,12 @@ pub(super) async fn examine(
 
 /// Takes the turn of this signer; [`unlock`] or the end of the connection ends it.
 pub(super) async fn lock(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let schema: Option<String> =
+        sqlx::query_scalar("SELECT current_schema()::text").fetch_one(&mut *connection).await?;
+    if schema.is_none() {
+        // Nothing would be locked.
+        return Err(StoreError::NoSchema);
+    }
     sqlx::query(LOCK).execute(connection).await?;
     Ok(())
 }
