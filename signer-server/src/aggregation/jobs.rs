@@ -59,8 +59,15 @@ pub(super) struct NewJob {
 }
 
 impl Jobs {
-    pub(super) fn new(retention: Retention, metrics: Arc<Metrics>, now: Box<Now>) -> Self {
-        let state = State { dispatcher: Dispatcher::new(MAX_LANES), store: Store::new(retention) };
+    /// For so many threads that ask for tasks.
+    pub(super) fn new(
+        threads: usize,
+        retention: Retention,
+        metrics: Arc<Metrics>,
+        now: Box<Now>,
+    ) -> Self {
+        let dispatcher = Dispatcher::new(MAX_LANES, threads);
+        let state = State { dispatcher, store: Store::new(retention) };
         Self { state: Mutex::new(state), work: Condvar::new(), metrics, now }
     }
 
@@ -257,7 +264,7 @@ impl Jobs {
         tracing::debug!(job = %id, %ending, "an aggregation job ended");
     }
 
-    /// Takes no more jobs, drops what is pending and cancels what runs. Does not wait.
+    /// Takes no more jobs, drops what is not started and cancels what runs. Does not wait.
     pub(super) fn begin_stop(&self) {
         let mut state = self.lock();
         for job in state.dispatcher.close() {

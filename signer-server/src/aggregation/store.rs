@@ -21,7 +21,7 @@ use super::{
 };
 use crate::audit::Client;
 
-/// Most bytes of the results that are kept.
+/// Most bytes of the results that are kept, unless those of one job are more.
 const MAX_RESULT_BYTES: usize = 64 << 20;
 
 /// How many jobs are remembered by name and ending alone.
@@ -298,8 +298,9 @@ impl Store {
     fn evict_while(&mut self, now: Instant, may_go: impl Fn(JobId) -> bool) {
         while let Some((id, ended, bytes)) = self.over.front().copied() {
             let is_old = now.saturating_duration_since(ended) > self.retention.time;
-            let is_too_much =
-                self.over.len() > self.retention.jobs || self.bytes > MAX_RESULT_BYTES;
+            // One alone stays however large it is, or nobody could ever fetch it.
+            let is_too_large = self.bytes > MAX_RESULT_BYTES && self.over.len() > 1;
+            let is_too_much = is_too_large || self.over.len() > self.retention.jobs;
             if !(is_old || is_too_much) || !may_go(id) {
                 return;
             }
