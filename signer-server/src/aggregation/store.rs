@@ -273,17 +273,23 @@ impl Store {
         }
     }
 
-    /// Ends a job that is not over yet; gives it back. `None` if it is over or not there.
-    pub(super) fn end(&mut self, id: JobId, ending: Ending, now: Instant) -> Option<&Job> {
+    /// Ends a job that is not over yet; gives back the job and the snapshot that it had. `None` if
+    /// it is over or not there.
+    pub(super) fn end(
+        &mut self,
+        id: JobId,
+        ending: Ending,
+        now: Instant,
+    ) -> Option<(&Job, Option<Arc<Snapshot>>)> {
         let job = self.jobs.get_mut(&id).filter(|job| job.state.ending().is_none())?;
         job.ended = Some(now);
-        job.snapshot = None;
+        let snapshot = job.snapshot.take();
         job.enter(JobState::Final(ending));
         let bytes = job.bytes();
         self.bytes += bytes;
         self.over.push_back((id, now, bytes));
         self.evict_but(id, now);
-        self.jobs.get(&id)
+        Some((self.jobs.get(&id)?, snapshot))
     }
 
     pub(super) fn evict(&mut self, now: Instant) {
