@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use midslot_aggregation::{Aggregate, GroupOutcome, Phase};
+use midslot_aggregation::{Aggregate, Phase};
 use signer_client::wire::{Fork, ForkInfo, Slot};
 
 use super::{
@@ -162,7 +162,8 @@ impl GroupStatus {
     }
 }
 
-/// The result of a group.
+/// The result of a group. Kept for as long as its job: the verdicts on entries are in the JSON, as far
+/// as the caller wants to know them, and nowhere else.
 #[derive(Debug)]
 pub struct GroupResult {
     /// Its place in the snapshot.
@@ -173,8 +174,6 @@ pub struct GroupResult {
     pub status: GroupStatus,
     /// The aggregate, if it is released.
     pub aggregate: Option<Aggregate>,
-    /// The verdicts; `None` if it failed inside.
-    pub outcome: Option<GroupOutcome>,
     /// Where the time went.
     pub phases: Phases,
     /// All of it as JSON, written once.

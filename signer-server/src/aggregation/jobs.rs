@@ -1,7 +1,8 @@
 //! The jobs behind one lock: which there are, whose turn it is, and how each passes from state to
 //! state.
 //!
-//! The lock guards dispatcher and store, and is never held while something is read, proved or signed.
+//! The lock guards dispatcher and store, and is never held while something is read, proved or signed,
+//! nor while a snapshot is dropped, which takes milliseconds if it is a large one.
 //! Invariants: every job that was taken reaches exactly one final state, which is counted; a thread
 //! sleeps only while there is nothing that it could do.
 
@@ -59,8 +60,15 @@ pub(super) struct NewJob {
 }
 
 impl Jobs {
-    pub(super) fn new(retention: Retention, metrics: Arc<Metrics>, now: Box<Now>) -> Self {
-        let state = State { dispatcher: Dispatcher::new(MAX_LANES), store: Store::new(retention) };
+    /// For so many threads that ask for tasks.
+    pub(super) fn new(
+        threads: usize,
+        retention: Retention,
+        metrics: Arc<Metrics>,
+        now: Box<Now>,
+    ) -> Self {
+        let dispatcher = Dispatcher::new(MAX_LANES, threads);
+        let state = State { dispatcher, store: Store::new(retention) };
         Self { state: Mutex::new(state), work: Condvar::new(), metrics, now }
     }
 
@@ -77,6 +85,8 @@ impl Jobs {
     /// Takes a job, unless the same one is there.
     pub(super) fn submit(&self, new: NewJob) -> Result<Accepted, SubmitError> {
         let NewJob { id, snapshot, lane, client, arrived, deadline, on_busy } = new;
+        // Dropped after the lock.
+        let mut let_go = Vec::new();
         let mut state = self.lock();
         let now = (self.now)();
         if let Found::Here(job) = state.store.find(id, now) {
@@ -110,12 +120,12 @@ impl Jobs {
         let position = if let Submitted::Pending { position, displaced } = submitted {
             if let Some(displaced) = displaced {
                 let ending = Ending::Dropped(DropReason::Superseded { by: id });
-                self.end(&mut state, displaced, ending);
+                let_go.extend(self.end(&mut state, displaced, ending));
             }
             self.work.notify_one();
             Some(position)
         } else {
-            self.end(&mut state, id, Ending::Dropped(DropReason::Stale));
+            let_go.extend(self.end(&mut state, id, Ending::Dropped(DropReason::Stale)));
             None
         };
         let view = state.store.get(id).map(Job::view).ok_or(SubmitError::Internal)?;
@@ -136,10 +146,14 @@ impl Jobs {
 
     /// Cancels a job. True if it was over before.
     pub(super) fn cancel(&self, id: JobId) -> Result<(bool, JobView), NoJob> {
+        // Dropped after the lock.
+        let mut let_go = Vec::new();
         let mut state = self.lock();
         let was_over = self.find(&mut state, id)?.state.ending().is_some();
         match state.dispatcher.cancel(id) {
-            Cancelled::BeforeStart => self.end(&mut state, id, Ending::Cancelled),
+            Cancelled::BeforeStart => {
+                let_go.extend(self.end(&mut state, id, Ending::Cancelled));
+            }
             Cancelled::Running => {
                 if let Some(job) = state.store.get(id) {
                     job.is_cancelled.store(true, Ordering::Relaxed);
@@ -158,7 +172,10 @@ impl Jobs {
             let now = (self.now)();
             match state.dispatcher.next(now) {
                 Some(Next::Expired { job }) => {
-                    self.end(&mut state, job, Ending::ExpiredBeforeStart);
+                    let let_go = self.end(&mut state, job, Ending::ExpiredBeforeStart);
+                    drop(state);
+                    drop(let_go);
+                    state = self.lock();
                 }
                 Some(Next::Group { job: id, group }) => {
                     // Other threads may take further groups of it, or another lane's.
@@ -225,7 +242,8 @@ impl Jobs {
             let (started, signed) = ((self.now)(), Vec::new());
             return Some(Signing { jobs, job: task.job, client, wishes, started, signed, ending });
         }
-        self.end(state, task.job, ending);
+        // The task has it, too.
+        drop(self.end(state, task.job, ending));
         None
     }
 
@@ -242,26 +260,31 @@ impl Jobs {
             job.signed = signed;
             job.signing_took = Some(took);
         }
-        self.end(&mut state, id, ending);
+        // It had no snapshot any more.
+        drop(self.end(&mut state, id, ending));
     }
 
-    /// Ends a job and counts how.
-    fn end(&self, state: &mut State, id: JobId, ending: Ending) {
+    /// Ends a job and counts how. Gives back its snapshot, to be dropped without the lock.
+    #[must_use]
+    fn end(&self, state: &mut State, id: JobId, ending: Ending) -> Option<Arc<Snapshot>> {
         let now = (self.now)();
-        let Some(job) = state.store.end(id, ending, now) else { return };
+        let (job, snapshot) = state.store.end(id, ending, now)?;
         self.metrics.aggregation_ended(
             ending,
             job.started.map(|started| now.saturating_duration_since(started)),
             signed_seconds(now, job.deadline),
         );
         tracing::debug!(job = %id, %ending, "an aggregation job ended");
+        snapshot
     }
 
-    /// Takes no more jobs, drops what is pending and cancels what runs. Does not wait.
+    /// Takes no more jobs, drops what is not started and cancels what runs. Does not wait.
     pub(super) fn begin_stop(&self) {
+        // Dropped after the lock.
+        let mut let_go = Vec::new();
         let mut state = self.lock();
         for job in state.dispatcher.close() {
-            self.end(&mut state, job, Ending::Dropped(DropReason::Shutdown));
+            let_go.extend(self.end(&mut state, job, Ending::Dropped(DropReason::Shutdown)));
         }
         let running: Vec<_> =
             state.dispatcher.lanes().filter_map(|(_, running, _)| running).collect();

@@ -101,7 +101,12 @@ impl AggregationService {
         let slot = Duration::from_millis(network.slot_duration_ms);
         let retention = Retention { jobs: options.max_jobs, time: slot * RETENTION_SLOTS };
         let shared = Arc::new(Shared {
-            jobs: Arc::new(Jobs::new(retention, metrics.clone(), Box::new(Instant::now))),
+            jobs: Arc::new(Jobs::new(
+                options.threads.get(),
+                retention,
+                metrics.clone(),
+                Box::new(Instant::now),
+            )),
             points: Points::new(),
             tables: Tables::default(),
             clock: NetworkClock::of(&network),

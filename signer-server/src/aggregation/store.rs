@@ -21,7 +21,7 @@ use super::{
 };
 use crate::audit::Client;
 
-/// Most bytes of the results that are kept.
+/// Most bytes of the results that are kept, unless those of one job are more.
 const MAX_RESULT_BYTES: usize = 64 << 20;
 
 /// How many jobs are remembered by name and ending alone.
@@ -273,17 +273,23 @@ impl Store {
         }
     }
 
-    /// Ends a job that is not over yet; gives it back. `None` if it is over or not there.
-    pub(super) fn end(&mut self, id: JobId, ending: Ending, now: Instant) -> Option<&Job> {
+    /// Ends a job that is not over yet; gives back the job and the snapshot that it had. `None` if
+    /// it is over or not there.
+    pub(super) fn end(
+        &mut self,
+        id: JobId,
+        ending: Ending,
+        now: Instant,
+    ) -> Option<(&Job, Option<Arc<Snapshot>>)> {
         let job = self.jobs.get_mut(&id).filter(|job| job.state.ending().is_none())?;
         job.ended = Some(now);
-        job.snapshot = None;
+        let snapshot = job.snapshot.take();
         job.enter(JobState::Final(ending));
         let bytes = job.bytes();
         self.bytes += bytes;
         self.over.push_back((id, now, bytes));
         self.evict_but(id, now);
-        self.jobs.get(&id)
+        Some((self.jobs.get(&id)?, snapshot))
     }
 
     pub(super) fn evict(&mut self, now: Instant) {
@@ -298,8 +304,9 @@ impl Store {
     fn evict_while(&mut self, now: Instant, may_go: impl Fn(JobId) -> bool) {
         while let Some((id, ended, bytes)) = self.over.front().copied() {
             let is_old = now.saturating_duration_since(ended) > self.retention.time;
-            let is_too_much =
-                self.over.len() > self.retention.jobs || self.bytes > MAX_RESULT_BYTES;
+            // One alone stays however large it is, or nobody could ever fetch it.
+            let is_too_large = self.bytes > MAX_RESULT_BYTES && self.over.len() > 1;
+            let is_too_much = is_too_large || self.over.len() > self.retention.jobs;
             if !(is_old || is_too_much) || !may_go(id) {
                 return;
             }

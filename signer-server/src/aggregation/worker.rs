@@ -32,28 +32,30 @@ pub(super) fn run<P: Prover>(
     let mut prover = new_prover();
     while let Some(task) = jobs.next_task() {
         let span = tracing::debug_span!("aggregate_group", job = %task.job, group = task.group);
-        let result = span.in_scope(|| {
+        let (result, outcome) = span.in_scope(|| {
             let mut checkpoint = JobCheckpoint::new(task.deadline, &task.is_cancelled, jobs.now());
             let group = &task.snapshot.groups[task.group];
             let finished = catch_unwind(AssertUnwindSafe(|| {
                 let options = task.snapshot.options;
-                let outcome = prover.prove(&group.inputs, options, points, &mut checkpoint);
-                result(&task, Some(outcome), checkpoint.finish())
+                let mut outcome = prover.prove(&group.inputs, options, points, &mut checkpoint);
+                let result = result(&task, Some(&mut outcome), checkpoint.finish());
+                (result, Some(outcome))
             }));
             finished.unwrap_or_else(|_| {
                 // Nobody knows what state its buffers are in.
                 prover = new_prover();
-                result(&task, None, checkpoint.finish())
+                (result(&task, None, checkpoint.finish()), None)
             })
         });
-        metrics.aggregation_group_ended(&task.snapshot.groups[task.group], &result);
+        let group = &task.snapshot.groups[task.group];
+        metrics.aggregation_group_ended(group, &result, outcome.as_ref());
         if let Some(signing) = jobs.finish_group(&task, result) {
             sign(signing);
         }
     }
 }
 
-fn result(task: &Task, mut outcome: Option<GroupOutcome>, phases: Phases) -> GroupResult {
+fn result(task: &Task, mut outcome: Option<&mut GroupOutcome>, phases: Phases) -> GroupResult {
     let mut aggregate = outcome.as_mut().and_then(|outcome| outcome.aggregate.take());
     let status = match (&outcome, &aggregate) {
         (None, _) => GroupStatus::Internal,
@@ -78,9 +80,9 @@ fn result(task: &Task, mut outcome: Option<GroupOutcome>, phases: Phases) -> Gro
         status,
         &task.snapshot,
         aggregate.as_ref(),
-        outcome.as_ref(),
+        outcome.as_deref(),
         phases,
     );
     let subject = task.snapshot.groups[task.group].subject;
-    GroupResult { group: task.group, subject, status, aggregate, outcome, phases, json }
+    GroupResult { group: task.group, subject, status, aggregate, phases, json }
 }

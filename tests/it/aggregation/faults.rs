@@ -2,7 +2,7 @@
 //! times at once, deadlines of another clock.
 
 use http::StatusCode;
-use midslot_tests::{HttpClient, RawConnection};
+use midslot_tests::{HttpClient, RawConnection, process::peak_memory_bytes};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -85,6 +85,34 @@ async fn a_body_of_one_byte_more_is_refused() {
     let (head, body) = connection.answer().await.unwrap();
     assert!(head.starts_with("http/1.1 413"), "{head}{body}");
     assert!(body.contains(&LARGEST_BODY.to_string()), "{body}");
+}
+
+/// Small bodies with many entries, each of which has a verdict that nobody asks for.
+#[tokio::test]
+async fn what_is_kept_of_a_job_is_no_more_than_what_it_answers() {
+    const JOBS_KEPT: u32 = 20;
+    let signer = signer().await;
+    let group = |message: u8| {
+        json!({
+            "kind": "raw", "signing_root": requests::root(message), "bits_len": 1,
+            "singles": vec![5; 2048],
+        })
+    };
+    let mut large = job(&(0..64).map(group).collect::<Vec<_>>());
+    large["options"] = json!({ "report": "none" });
+    let mut before = 0;
+    for attempt in 0..JOBS_KEPT {
+        large["attempt"] = attempt.into();
+        let answer = post(&signer, &format!("{JOBS}?wait=true"), large.to_string()).await;
+        let job = answer.json();
+        assert_eq!((answer.status.as_u16(), &job["entries"]), (200, &json!(64 * 2048)), "{job}");
+        if attempt == 4 {
+            before = peak_memory_bytes(signer.process_id().unwrap()).unwrap();
+        }
+    }
+    let kept = get(&signer, STATUS).await.json()["jobs"].as_u64().unwrap();
+    let grown = peak_memory_bytes(signer.process_id().unwrap()).unwrap() - before;
+    assert!(grown < kept << 20, "{grown} bytes for {kept} jobs");
 }
 
 #[tokio::test]

@@ -98,10 +98,13 @@ impl Following<'_> {
                 // A signer that does not resume says again what is known.
                 continue;
             }
+            // What can't be read is asked for again, and is an error if it stays so: behind it the
+            // caller would never learn that a group is missing.
+            let event = read(&event)?;
             self.last = Some(number);
             self.retries_left = self.signer.options.max_retries;
             self.pause = self.signer.options.retry_pause;
-            if let Some(event) = read(&event)? {
+            if let Some(event) = event {
                 self.ready.push_back(NumberedEvent { number, event });
             }
         }
@@ -127,8 +130,9 @@ impl Following<'_> {
     async fn bear(&mut self, error: AggregationError) -> Result<(), AggregationError> {
         let was_connected = self.connection.take().is_some();
         let wait = match &error {
+            // A signer that says "at once" is overloaded all the same.
             AggregationError::Signer(SignError::Overloaded { retry_after: Some(wait), .. }) => {
-                *wait
+                (*wait).max(with_jitter(self.pause))
             }
             AggregationError::Signer(SignError::Malformed(_)) if was_connected => {
                 with_jitter(self.pause)
@@ -140,7 +144,7 @@ impl Following<'_> {
             return Err(error);
         }
         self.retries_left -= 1;
-        self.pause *= 2;
+        self.pause = self.pause.saturating_mul(2);
         sleep(wait).await;
         Ok(())
     }

@@ -7,7 +7,8 @@
 //! Invariants: every job that [`Dispatcher::submit`] took leaves by exactly one of
 //! [`Submitted::Dropped`], `displaced`, [`Next::Expired`], [`Cancelled::BeforeStart`],
 //! [`Dispatcher::close`] and [`Dispatcher::group_finished`] saying so; a lane runs at most one job; a
-//! pending job starts as soon as the one before it has ended and a thread is free.
+//! pending job starts as soon as the one before it has ended and a thread is free; a job that comes
+//! while its lane is idle and a thread is free is displaced by none.
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 pub struct Dispatcher<J, T> {
     lanes: BTreeMap<String, Lane<J, T>>,
     max_lanes: usize,
+    threads: usize,
     /// The lane that was served last.
     served: Option<String>,
     is_closed: bool,
@@ -26,7 +28,8 @@ pub struct Dispatcher<J, T> {
 
 #[derive(Debug)]
 struct Lane<J, T> {
-    running: Option<Running<J>>,
+    /// Its groups are handed out, or a free thread is on its way to it.
+    running: Option<Running<J, T>>,
     pending: Option<Request<J, T>>,
 }
 
@@ -46,17 +49,29 @@ pub struct Request<J, T> {
 }
 
 #[derive(Debug)]
-struct Running<J> {
+struct Running<J, T> {
     job: J,
+    deadline: T,
     groups: usize,
     handed_out: usize,
     finished: usize,
 }
 
+impl<J, T> Running<J, T> {
+    fn of(request: Request<J, T>) -> Self {
+        let Request { job, deadline, groups, .. } = request;
+        Self { job, deadline, groups, handed_out: 0, finished: 0 }
+    }
+
+    const fn is_started(&self) -> bool {
+        self.handed_out > 0
+    }
+}
+
 /// What became of a submitted job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Submitted<J> {
-    /// It is pending.
+    /// It is pending, or a free thread is on its way to it.
     Pending {
         /// Jobs of its lane before it: 1 if one is running.
         position: usize,
@@ -93,7 +108,7 @@ pub enum Next<J> {
 /// What became of the wish to cancel a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancelled {
-    /// It was pending and is over.
+    /// It was not started and is over.
     BeforeStart,
     /// It is running: whoever proves its groups must be told.
     Running,
@@ -102,9 +117,9 @@ pub enum Cancelled {
 }
 
 impl<J: Copy + Eq, T: Copy + Ord> Dispatcher<J, T> {
-    /// Nothing to do, for at most so many lanes at a time.
-    pub fn new(max_lanes: usize) -> Self {
-        Self { lanes: BTreeMap::new(), max_lanes, served: None, is_closed: false }
+    /// Nothing to do, for at most so many lanes at a time and for so many threads.
+    pub fn new(max_lanes: usize, threads: usize) -> Self {
+        Self { lanes: BTreeMap::new(), max_lanes, threads, served: None, is_closed: false }
     }
 
     /// Takes a job into a lane.
@@ -112,11 +127,18 @@ impl<J: Copy + Eq, T: Copy + Ord> Dispatcher<J, T> {
         if self.is_closed {
             return Submitted::Closed;
         }
+        let is_free = self.has_free_thread();
         let Some(busy) = self.lanes.get_mut(lane) else {
             if self.lanes.len() == self.max_lanes {
                 return Submitted::TooManyLanes;
             }
-            let fresh = Lane { running: None, pending: Some(request) };
+            // A thread takes a while to wake up. Were the job only pending until then, the next one
+            // would take its place although nothing runs.
+            let fresh = if is_free {
+                Lane { running: Some(Running::of(request)), pending: None }
+            } else {
+                Lane { running: None, pending: Some(request) }
+            };
             self.lanes.insert(lane.to_owned(), fresh);
             return Submitted::Pending { position: 0, displaced: None };
         };
@@ -130,23 +152,29 @@ impl<J: Copy + Eq, T: Copy + Ord> Dispatcher<J, T> {
         Submitted::Pending { position: usize::from(busy.running.is_some()), displaced }
     }
 
+    /// Whether a thread proves nothing and is not on its way to a job either.
+    fn has_free_thread(&self) -> bool {
+        let running = self.lanes.values().filter_map(|lane| lane.running.as_ref());
+        let wanted =
+            |run: &Running<J, T>| if run.is_started() { run.handed_out - run.finished } else { 1 };
+        running.map(wanted).sum::<usize>() < self.threads
+    }
+
     /// What a free thread is to do now; `None` if nothing.
     pub fn next(&mut self, now: T) -> Option<Next<J>> {
         let name = self.turn()?;
         let lane = self.lanes.get_mut(&name)?;
-        if lane.running.is_none()
-            && let Some(Request { job, deadline, groups, .. }) = lane.pending.take()
-        {
-            if deadline <= now {
-                self.lanes.remove(&name);
-                return Some(Next::Expired { job });
-            }
-            lane.running = Some(Running { job, groups, handed_out: 0, finished: 0 });
+        if lane.running.is_none() {
+            lane.running = lane.pending.take().map(Running::of);
         }
         let running = lane.running.as_mut()?;
+        let job = running.job;
+        if !running.is_started() && running.deadline <= now {
+            self.end_running(&name);
+            return Some(Next::Expired { job });
+        }
         let group = running.handed_out;
         running.handed_out += 1;
-        let job = running.job;
         self.served = Some(name);
         Some(Next::Group { job, group })
     }
@@ -175,43 +203,48 @@ impl<J: Copy + Eq, T: Copy + Ord> Dispatcher<J, T> {
         if run.finished < run.groups {
             return false;
         }
-        lane.running = None;
-        if lane.pending.is_none() {
-            let name = name.clone();
-            self.lanes.remove(&name);
-        }
+        let name = name.clone();
+        self.end_running(&name);
         true
+    }
+
+    fn end_running(&mut self, name: &str) {
+        if let Some(lane) = self.lanes.get_mut(name) {
+            lane.running = None;
+            if lane.pending.is_none() {
+                self.lanes.remove(name);
+            }
+        }
     }
 
     /// Somebody does not want a job any more.
     pub fn cancel(&mut self, job: J) -> Cancelled {
-        let mut emptied = None;
         let mut found = Cancelled::Unknown;
-        for (name, lane) in &mut self.lanes {
-            if lane.running.as_ref().is_some_and(|running| running.job == job) {
-                return Cancelled::Running;
-            }
-            if lane.pending.as_ref().is_some_and(|pending| pending.job == job) {
-                lane.pending = None;
-                found = Cancelled::BeforeStart;
-                if lane.running.is_none() {
-                    emptied = Some(name.clone());
+        for lane in self.lanes.values_mut() {
+            if let Some(running) = lane.running.take_if(|running| running.job == job) {
+                if running.is_started() {
+                    lane.running = Some(running);
+                    return Cancelled::Running;
                 }
-                break;
+                found = Cancelled::BeforeStart;
+            }
+            if lane.pending.take_if(|pending| pending.job == job).is_some() {
+                found = Cancelled::BeforeStart;
             }
         }
-        if let Some(name) = emptied {
-            self.lanes.remove(&name);
-        }
+        self.lanes.retain(|_, lane| lane.running.is_some() || lane.pending.is_some());
         found
     }
 
-    /// Takes nothing any more and gives up what is pending, which is over. What runs goes on.
+    /// Takes nothing any more and gives up what is not started, which is over. What runs goes on.
     pub fn close(&mut self) -> Vec<J> {
         self.is_closed = true;
-        let dropped =
-            self.lanes.values_mut().filter_map(|lane| lane.pending.take()).map(|job| job.job);
-        let dropped = dropped.collect();
+        let mut dropped = Vec::new();
+        for lane in self.lanes.values_mut() {
+            let awaited = lane.running.take_if(|running| !running.is_started());
+            dropped.extend(awaited.map(|running| running.job));
+            dropped.extend(lane.pending.take().map(|pending| pending.job));
+        }
         self.lanes.retain(|_, lane| lane.running.is_some());
         dropped
     }

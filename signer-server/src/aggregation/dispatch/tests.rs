@@ -14,7 +14,7 @@ fn pending(position: usize, displaced: Option<u32>) -> Submitted<u32> {
 
 #[test]
 fn one_runs_one_waits_and_the_newest_slot_wins() {
-    let mut dispatcher = Dispatcher::new(4);
+    let mut dispatcher = Dispatcher::new(4, 1);
     assert_eq!(dispatcher.submit("a", request(1, 5)), pending(0, None));
     assert_eq!(dispatcher.next(0), Some(Next::Group { job: 1, group: 0 }));
     assert_eq!(dispatcher.submit("a", request(2, 6)), pending(1, None));
@@ -30,7 +30,7 @@ fn one_runs_one_waits_and_the_newest_slot_wins() {
 
 #[test]
 fn what_is_too_late_is_not_started() {
-    let mut dispatcher = Dispatcher::new(4);
+    let mut dispatcher = Dispatcher::new(4, 1);
     dispatcher.submit("a", request(1, 5));
     assert_eq!(dispatcher.next(1000), Some(Next::Expired { job: 1 }));
     assert_eq!(dispatcher.next(1000), None);
@@ -39,7 +39,7 @@ fn what_is_too_late_is_not_started() {
 
 #[test]
 fn lanes_take_turns_and_there_are_only_so_many() {
-    let mut dispatcher = Dispatcher::new(2);
+    let mut dispatcher = Dispatcher::new(2, 1);
     let two = |job| Request { groups: 2, ..request(job, 1) };
     dispatcher.submit("a", two(1));
     dispatcher.submit("b", two(2));
@@ -50,6 +50,40 @@ fn lanes_take_turns_and_there_are_only_so_many() {
     assert!(!dispatcher.group_finished(1));
     assert!(dispatcher.group_finished(1));
     assert_eq!(dispatcher.submit("c", request(3, 1)), pending(0, None), "lane a is gone");
+}
+
+#[test]
+fn what_comes_while_a_thread_is_free_is_displaced_by_none() {
+    let mut dispatcher = Dispatcher::new(4, 1);
+    assert_eq!(dispatcher.submit("a", request(1, 5)), pending(0, None));
+    assert_eq!(dispatcher.submit("a", request(2, 6)), pending(1, None), "before it woke up");
+    assert_eq!(dispatcher.submit("a", request(3, 6)), pending(1, Some(2)));
+    // The only free thread is on its way to the first.
+    assert_eq!(dispatcher.submit("b", request(4, 5)), pending(0, None));
+    assert_eq!(dispatcher.submit("b", request(5, 5)), pending(0, Some(4)));
+    assert_eq!(dispatcher.next(0), Some(Next::Group { job: 1, group: 0 }));
+    assert!(dispatcher.group_finished(1));
+    assert_eq!(dispatcher.next(0), Some(Next::Group { job: 5, group: 0 }));
+    assert_eq!(dispatcher.next(0), Some(Next::Group { job: 3, group: 0 }));
+}
+
+#[test]
+fn what_a_thread_is_on_its_way_to_is_not_started_yet() {
+    let awaited = || {
+        let mut dispatcher = Dispatcher::new(4, 1);
+        assert_eq!(dispatcher.submit("a", request(1, 5)), pending(0, None));
+        assert_eq!(dispatcher.submit("a", request(2, 5)), pending(1, None));
+        dispatcher
+    };
+    let mut cancelled = awaited();
+    assert_eq!(cancelled.cancel(1), Cancelled::BeforeStart);
+    assert_eq!(cancelled.next(0), Some(Next::Group { job: 2, group: 0 }));
+    let mut late = awaited();
+    assert_eq!(late.next(1000), Some(Next::Expired { job: 1 }));
+    assert_eq!(late.next(0), Some(Next::Group { job: 2, group: 0 }));
+    let mut closed = awaited();
+    assert_eq!(closed.close(), [1, 2]);
+    assert!(closed.is_finished());
 }
 
 #[derive(Clone, Debug)]
@@ -81,9 +115,12 @@ proptest! {
     /// Whatever comes in whatever order: each job that was taken ends exactly once, each lane runs
     /// one at most, groups are handed out once and in order, and nothing is left behind.
     #[test]
-    fn every_job_ends_exactly_once(steps in prop::collection::vec(step(), 1..200)) {
+    fn every_job_ends_exactly_once(
+        steps in prop::collection::vec(step(), 1..200),
+        threads in 0..3_usize,
+    ) {
         const LANES: [&str; 3] = ["a", "b", "c"];
-        let mut dispatcher: Dispatcher<u32, u64> = Dispatcher::new(2);
+        let mut dispatcher: Dispatcher<u32, u64> = Dispatcher::new(2, threads);
         let mut now = 0;
         let mut jobs = 0_u32;
         let mut taken = 0_u32;

@@ -1,8 +1,15 @@
 //! What is too much, too long or too late is refused with its name, or costs its own entry alone.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use super::{
+    super::{
+        snapshot::Surroundings,
+        store::{Found, Job, Retention, Store},
+        tables::Tables,
+    },
     groups::{self, ROOT, child, public_key, signature},
     *,
 };
@@ -192,6 +199,52 @@ async fn what_is_wrong_with_a_body_is_said_in_one_line_however_long_the_body_is(
         assert!(message.len() < 600, "{} bytes", message.len());
         assert!(!message.contains('\n'), "{message}");
         assert!(message.contains(" at line 1 column "), "{message}");
+    }
+    service.close();
+}
+
+/// Two jobs that are over, the first with so many bytes of results.
+fn over(bytes: usize) -> (Store, [JobId; 2], Instant) {
+    let (network, tables, now) = (network(), Tables::default(), Instant::now());
+    let surroundings =
+        Surroundings { network: &network, window: None, tables: &tables, can_sign: true };
+    let time = Duration::from_mins(1);
+    let mut store = Store::new(Retention { jobs: 10, time });
+    let ids = [(1, bytes), (2, 1)].map(|(message, bytes)| {
+        let body = job(9, &[group(message, 1)]).to_string();
+        let read = snapshot::read(body.as_bytes(), Format::Json, &surroundings).unwrap();
+        let (lane, client) = (read.delivery.lane, Client::default());
+        let mut job = Job::new(read.id, Arc::new(read.snapshot), lane, client, now, now);
+        job.signed = vec![(0, view::Json::of(&"x".repeat(bytes)))];
+        store.insert(job);
+        read.id
+    });
+    (store, ids, now)
+}
+
+#[test]
+fn the_result_that_is_too_large_to_be_kept_beside_others_can_be_fetched() {
+    let (mut store, [large, small], now) = over(65 << 20);
+    store.end(large, Ending::Complete, now).unwrap();
+    assert!(matches!(store.find(large, now), Found::Here(_)), "nobody could have fetched it");
+    store.end(small, Ending::Complete, now).unwrap();
+    assert!(matches!(store.find(large, now), Found::Evicted(Ending::Complete)));
+    assert!(matches!(store.find(small, now), Found::Here(_)));
+    assert!(matches!(store.find(small, now + Duration::from_mins(2)), Found::Evicted(_)));
+}
+
+/// A thread takes a while to wake up. Both come before it does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_jobs_that_come_at_once_to_an_idle_worker_none_is_dropped() {
+    let service = service(1, &metrics());
+    let (mut one, mut other) = (job(9, &[group(2, 1)]), job(9, &[group(4, 1)]));
+    for attempt in 0..100 {
+        (one["attempt"], other["attempt"]) = (attempt.into(), attempt.into());
+        let (one, other) = tokio::join!(submit(&service, &one), submit(&service, &other));
+        for accepted in [one.unwrap(), other.unwrap()] {
+            let view = service.ended_job(accepted.id, PATIENCE).await.unwrap();
+            assert_eq!((view.status, view.reason), ("done", Some("complete")), "{attempt}");
+        }
     }
     service.close();
 }

@@ -78,7 +78,7 @@ fn prove_here(snapshot: &Value) -> JobId {
         Surroundings { network: &network, window: None, tables: &tables, can_sign: true };
     let submission = read(snapshot.to_string().as_bytes(), Format::Json, &surroundings).unwrap();
     let retention = Retention { jobs: 1, time: PATIENCE };
-    let jobs = Arc::new(Jobs::new(retention, metrics.clone(), Box::new(Instant::now)));
+    let jobs = Arc::new(Jobs::new(1, retention, metrics.clone(), Box::new(Instant::now)));
     let groups = submission.snapshot.groups.len();
     let submitted = jobs.submit(NewJob {
         id: submission.id,

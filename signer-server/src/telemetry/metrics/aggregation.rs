@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use midslot_aggregation::Phase;
+use midslot_aggregation::{GroupOutcome, Phase};
 use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
 
 use super::{
@@ -176,14 +176,20 @@ impl Metrics {
         self.aggregation.dropped.get(reason).inc();
     }
 
-    /// A group of an aggregation job was proved, in whatever way it ended.
-    pub fn aggregation_group_ended(&self, group: &SnapshotGroup, result: &GroupResult) {
+    /// A group of an aggregation job was proved, in whatever way it ended. Without the verdicts if it
+    /// failed inside.
+    pub fn aggregation_group_ended(
+        &self,
+        group: &SnapshotGroup,
+        result: &GroupResult,
+        outcome: Option<&GroupOutcome>,
+    ) {
         let metrics = &self.aggregation;
         metrics.groups.get(result.status).inc();
         let count = |entry, entries: usize| {
             metrics.entries.get(entry).inc_by(entries as u64);
         };
-        let Some(outcome) = &result.outcome else {
+        let Some(outcome) = outcome else {
             count(AggregationEntry::Unprocessed, group.entries());
             metrics.skipped.get(AggregationSkip::Internal).inc_by(group.entries() as u64);
             return;

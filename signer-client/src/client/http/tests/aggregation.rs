@@ -1,5 +1,7 @@
 //! Aggregation jobs: which form they are sent in, and how their events are followed.
 
+use std::time::{Duration, Instant};
+
 use futures_util::StreamExt as _;
 use http::Method;
 use serde_json::json;
@@ -30,7 +32,7 @@ fn request(singles: u16) -> AggregationRequest {
 }
 
 fn quick() -> HttpOptions {
-    HttpOptions { retry_pause: std::time::Duration::from_millis(1), ..HttpOptions::default() }
+    HttpOptions { retry_pause: Duration::from_millis(1), ..HttpOptions::default() }
 }
 
 #[tokio::test]
@@ -119,6 +121,40 @@ async fn a_connection_that_ends_early_is_resumed_behind_the_last_event() {
     assert_eq!(last, [None, Some(0), Some(1), Some(2), Some(3), Some(3)]);
 }
 
+/// Whoever follows a job applies its groups one by one: one that is passed over is lost.
+#[tokio::test]
+async fn an_event_that_makes_no_sense_is_not_passed_over() {
+    let fake = Fake::start(|asked| {
+        let senseless = "id: 1\nevent: group\ndata: {}\n\n".to_owned();
+        let all = [event(0, "queued"), senseless, event(2, "running"), done(3)];
+        let behind = all
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| last_event(asked).is_none_or(|last| *number as u64 > last));
+        Reply::new(200, behind.map(|(_, event)| event.as_str()).collect::<String>())
+    })
+    .await;
+    let (seen, error) = followed(&fake, None).await;
+    assert_eq!(seen, [(0, JobEvent::Status(JobStatus::Queued))]);
+    let error = error.unwrap();
+    assert!(matches!(error, AggregationError::Signer(SignError::Malformed(_))), "{error}");
+    let last: Vec<_> = fake.asked().iter().map(last_event).collect();
+    assert_eq!(last, [None, Some(0), Some(0)]);
+}
+
+#[tokio::test]
+async fn a_signer_that_says_at_once_is_not_asked_again_at_once() {
+    const PAUSE: Duration = Duration::from_millis(100);
+    let fake = Fake::start(|_| Reply::new(503, "busy").with("retry-after", "0")).await;
+    let client = fake.client(HttpOptions { retry_pause: PAUSE, ..HttpOptions::default() });
+    let start = Instant::now();
+    let error = client.events(JOB, None, soon()).next().await.unwrap().unwrap_err();
+    assert!(matches!(error, AggregationError::Signer(SignError::Overloaded { .. })), "{error}");
+    assert_eq!(fake.asked().len(), 3);
+    // Half of each pause is random.
+    assert!(start.elapsed() >= PAUSE / 2 + PAUSE, "{:?}", start.elapsed());
+}
+
 #[tokio::test]
 async fn the_last_event_is_the_end() {
     let fake = Fake::start(|asked| {
@@ -165,9 +201,9 @@ async fn events_that_make_no_sense_are_an_error_and_the_deadline_ends_all() {
             "{text}: {error}"
         );
     }
-    let fake = Fake::start(|_| Reply::new(200, "").after(std::time::Duration::from_mins(1))).await;
+    let fake = Fake::start(|_| Reply::new(200, "").after(Duration::from_mins(1))).await;
     let client = fake.client(quick());
-    let deadline = crate::client::Deadline::within(std::time::Duration::from_millis(20));
+    let deadline = crate::client::Deadline::within(Duration::from_millis(20));
     let error = client.events(JOB, None, deadline).next().await.unwrap().unwrap_err();
     assert!(matches!(error, AggregationError::Signer(SignError::DeadlinePassed)), "{error}");
 }

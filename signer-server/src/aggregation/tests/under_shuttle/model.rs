@@ -34,6 +34,9 @@ use super::{
 };
 use crate::{audit::Client, telemetry::metrics::Metrics};
 
+/// Threads that the dispatcher counts on: no more than a test has.
+const THREADS: usize = 2;
+
 /// Checkpoints of a group.
 const STEPS: usize = 3;
 
@@ -124,7 +127,7 @@ impl World {
         let clock = time.clone();
         let now = move || start + Duration::from_millis(clock.load(Ordering::Relaxed));
         let retention = Retention { jobs: kept, time: Duration::from_millis(TIME / 2) };
-        let jobs = Arc::new(Jobs::new(retention, metrics.clone(), Box::new(now)));
+        let jobs = Arc::new(Jobs::new(THREADS, retention, metrics.clone(), Box::new(now)));
         let points = Arc::new(Points::new());
         Self { jobs, metrics, tally, points, kept, start, time, log: Arc::default() }
     }
