@@ -199,7 +199,7 @@ impl AggregationService {
         let until = tokio::time::Instant::now() + wait;
         let (mut changes, mut is_over) =
             self.shared.jobs.look(id, |job| (job.watch(), job.state.ending().is_some()))?;
-        while !is_over && tokio::time::timeout_at(until, changes.changed()).await.is_ok() {
+        while !is_over && let Ok(Ok(())) = tokio::time::timeout_at(until, changes.changed()).await {
             is_over = self.shared.jobs.look(id, |job| job.state.ending().is_some())?;
         }
         self.shared.jobs.look(id, Job::view)
