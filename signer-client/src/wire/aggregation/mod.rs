@@ -4,6 +4,7 @@
 mod job;
 mod signing;
 mod snapshot;
+#[cfg(feature = "ssz")]
 mod snapshot_ssz;
 #[cfg(test)]
 mod tests;

@@ -1,26 +1,107 @@
 //! A job in SSZ (consensus-specs, simple-serialize): the same as its JSON in half of the size, and
 //! without text for the signer to read.
 //!
-//! A list of at most one element stands for a member that need not be there. 0 in a number that
-//! counts from 1, and all zeros in a key or a proof, say the same; so there are a few requests that
-//! only JSON can say, and these have no SSZ form.
+//! The containers below are the schema. A list of at most one element stands for a member that need
+//! not be there. 0 in a number that counts from 1, and all zeros in a key or a proof, say the same; so
+//! there are a few requests that only JSON can say, and these have no SSZ form.
+
+use libssz::SszEncode as _;
+use libssz_derive::SszEncode;
 
 use super::{
     AggregationChild, AggregationDeadline, AggregationGroup, AggregationRequest, AggregationSingle,
     AggregationSubject, GroupPositions, OnBusy, Overlap, Report, SignAggregate, Verify,
 };
-use crate::wire::{AttestationData, Checkpoint, Epoch, QuotedU64, Root, Slot};
+use crate::wire::{AttestationData, Checkpoint, Epoch, PublicKey, QuotedU64, Root, Slot};
 
 /// The version of the schema.
 const VERSION: u64 = 1;
-/// Size of an offset, in bytes.
-const OFFSET_BYTES: usize = 4;
+
+#[derive(SszEncode)]
+struct SnapshotSsz {
+    version: u64,
+    previous_version: [u8; 4],
+    current_version: [u8; 4],
+    fork_epoch: u64,
+    genesis_validators_root: [u8; 32],
+    /// 0, or the number of a fork, phase 0 being 1.
+    fork_name: u8,
+    slot: u64,
+    attempt: u32,
+    /// In milliseconds; 0 for none.
+    deadline_ms: u64,
+    /// In milliseconds; 0 for none.
+    deadline_unix_ms: u64,
+    on_busy: u8,
+    verify: u8,
+    overlap: u8,
+    min_coverage: u16,
+    report: u8,
+    /// Empty for the usual one.
+    lane: Vec<u8>,
+    groups: Vec<GroupSsz>,
+}
+
+#[derive(SszEncode)]
+struct GroupSsz {
+    kind: u8,
+    /// All zero unless it is an attestation.
+    data: AttestationDataSsz,
+    /// The signing root, or the block root of a sync contribution.
+    root: [u8; 32],
+    /// The committee or the subcommittee.
+    index: u64,
+    /// `committee_len` or `bits_len`.
+    positions: u64,
+    pubkey_table: Vec<[u8; 32]>,
+    /// All zero for a position without a key.
+    pubkeys: Vec<[u8; 48]>,
+    singles: Vec<SingleSsz>,
+    children: Vec<ChildSsz>,
+    sign: Vec<SignSsz>,
+}
+
+#[derive(SszEncode)]
+struct AttestationDataSsz {
+    slot: u64,
+    index: u64,
+    beacon_block_root: [u8; 32],
+    source_epoch: u64,
+    source_root: [u8; 32],
+    target_epoch: u64,
+    target_root: [u8; 32],
+}
+
+#[derive(SszEncode)]
+struct SingleSsz {
+    signature: [u8; 96],
+    pos: Vec<u16>,
+    pubkey: Vec<[u8; 48]>,
+    tag: Vec<u8>,
+}
+
+#[derive(SszEncode)]
+struct ChildSsz {
+    signature: [u8; 96],
+    bits: Vec<u8>,
+    tag: Vec<u8>,
+}
+
+#[derive(SszEncode)]
+struct SignSsz {
+    aggregator_pubkey: [u8; 48],
+    aggregator_index: u64,
+    /// All zero if it is to be made.
+    selection_proof: [u8; 96],
+    resign: bool,
+}
 
 impl AggregationRequest {
     /// The body of `application/octet-stream`.
     ///
     /// `None` for what only JSON can say: a deadline of 0, an empty lane or tag, a public key or a
-    /// selection proof of zeros. None of these is of any use.
+    /// selection proof of zeros. None of these is of any use. And for more than the 4 GiB that SSZ has
+    /// offsets for.
     pub fn to_ssz_bytes(&self) -> Option<Vec<u8>> {
         let (deadline_ms, deadline_unix_ms) = match self.deadline {
             None => (0, 0),
@@ -28,43 +109,45 @@ impl AggregationRequest {
             Some(AggregationDeadline::AtUnixMs(QuotedU64(ms))) => (0, not_zero(ms)?),
         };
         let fork = &self.fork_info.fork;
-        let mut body = Container::default();
-        body.fixed(VERSION.to_le_bytes());
-        body.fixed(fork.previous_version.as_bytes());
-        body.fixed(fork.current_version.as_bytes());
-        body.number(fork.epoch.0);
-        body.fixed(self.fork_info.genesis_validators_root.as_bytes());
-        body.fixed([self.fork_name.map_or(0, |fork| 1 + fork as u8)]);
-        body.number(self.slot.0);
-        body.fixed(self.attempt.to_le_bytes());
-        body.number(deadline_ms);
-        body.number(deadline_unix_ms);
-        body.fixed([match self.on_busy {
-            OnBusy::Replace => 0,
-            OnBusy::Reject => 1,
-        }]);
-        body.fixed([match self.options.verify {
-            Verify::Aggregate => 0,
-            Verify::Each => 1,
-            Verify::None => 2,
-        }]);
-        body.fixed([match self.options.overlap {
-            Overlap::Disjoint => 0,
-            Overlap::Subtract => 1,
-        }]);
-        body.fixed(self.options.min_coverage.to_le_bytes());
-        body.fixed([match self.options.report {
-            Report::All => 0,
-            Report::Failed => 1,
-            Report::None => 2,
-        }]);
-        body.variable(text(self.lane.as_deref())?);
-        body.variable(list(&self.groups, group)?);
-        body.finish()
+        let snapshot = SnapshotSsz {
+            version: VERSION,
+            previous_version: *fork.previous_version.as_bytes(),
+            current_version: *fork.current_version.as_bytes(),
+            fork_epoch: fork.epoch.0,
+            genesis_validators_root: *self.fork_info.genesis_validators_root.as_bytes(),
+            fork_name: self.fork_name.map_or(0, |fork| 1 + fork as u8),
+            slot: self.slot.0,
+            attempt: self.attempt,
+            deadline_ms,
+            deadline_unix_ms,
+            on_busy: match self.on_busy {
+                OnBusy::Replace => 0,
+                OnBusy::Reject => 1,
+            },
+            verify: match self.options.verify {
+                Verify::Aggregate => 0,
+                Verify::Each => 1,
+                Verify::None => 2,
+            },
+            overlap: match self.options.overlap {
+                Overlap::Disjoint => 0,
+                Overlap::Subtract => 1,
+            },
+            min_coverage: self.options.min_coverage,
+            report: match self.options.report {
+                Report::All => 0,
+                Report::Failed => 1,
+                Report::None => 2,
+            },
+            lane: text(self.lane.as_deref())?,
+            groups: self.groups.iter().map(group).collect::<Option<_>>()?,
+        };
+        u32::try_from(snapshot.encoded_len()).ok()?;
+        Some(snapshot.to_ssz())
     }
 }
 
-fn group(group: &AggregationGroup) -> Option<Vec<u8>> {
+fn group(group: &AggregationGroup) -> Option<GroupSsz> {
     let (kind, data, root, index, positions) = match group.subject {
         AggregationSubject::Attestation { data, committee_index, committee_len } => {
             (0, data, Root::ZERO, committee_index.0, committee_len.0)
@@ -76,34 +159,33 @@ fn group(group: &AggregationGroup) -> Option<Vec<u8>> {
             (3, NO_DATA, signing_root, 0, bits_len.0)
         }
     };
-    let mut keys = Vec::with_capacity(48 * group.pubkeys.len());
-    for key in &group.pubkeys {
-        match key {
-            Some(key) => keys.extend_from_slice(not_zeros(key.as_bytes())?),
-            None => keys.extend_from_slice(&[0; 48]),
-        }
+    Some(GroupSsz {
+        kind,
+        data: AttestationDataSsz {
+            slot: data.slot.0,
+            index: data.index.0,
+            beacon_block_root: *data.beacon_block_root.as_bytes(),
+            source_epoch: data.source.epoch.0,
+            source_root: *data.source.root.as_bytes(),
+            target_epoch: data.target.epoch.0,
+            target_root: *data.target.root.as_bytes(),
+        },
+        root: *root.as_bytes(),
+        index,
+        positions,
+        pubkey_table: group.pubkey_table.iter().map(|table| *table.as_bytes()).collect(),
+        pubkeys: group.pubkeys.iter().map(|key| listed_key(key.as_ref())).collect::<Option<_>>()?,
+        singles: group.singles.iter().map(single).collect::<Option<_>>()?,
+        children: group.children.iter().map(child).collect::<Option<_>>()?,
+        sign: group.sign.iter().map(sign).collect::<Option<_>>()?,
+    })
+}
+
+fn listed_key(key: Option<&PublicKey>) -> Option<[u8; 48]> {
+    match key {
+        None => Some([0; 48]),
+        Some(key) => not_zeros(key.as_bytes()),
     }
-    let mut container = Container::default();
-    container.fixed([kind]);
-    container.number(data.slot.0);
-    container.number(data.index.0);
-    container.fixed(data.beacon_block_root.as_bytes());
-    for checkpoint in [data.source, data.target] {
-        container.number(checkpoint.epoch.0);
-        container.fixed(checkpoint.root.as_bytes());
-    }
-    container.fixed(root.as_bytes());
-    container.number(index);
-    container.number(positions);
-    container.variable(group.pubkey_table.iter().flat_map(|table| *table.as_bytes()).collect());
-    container.variable(keys);
-    container.variable(list(&group.singles, single)?);
-    container.variable(list(&group.children, child)?);
-    container.variable(match &group.sign {
-        None => Vec::new(),
-        Some(wish) => sign(wish)?,
-    });
-    container.finish()
 }
 
 const NO_DATA: AttestationData = AttestationData {
@@ -115,50 +197,44 @@ const NO_DATA: AttestationData = AttestationData {
 };
 const NO_CHECKPOINT: Checkpoint = Checkpoint { epoch: Epoch(0), root: Root::ZERO };
 
-fn single(single: &AggregationSingle) -> Option<Vec<u8>> {
-    let positions = match &single.pos {
-        GroupPositions::One(position) => std::slice::from_ref(position),
-        GroupPositions::Several(positions) => positions,
-    };
-    let key = match &single.pubkey {
-        None => &[][..],
-        Some(key) => not_zeros(key.as_bytes())?,
-    };
-    let mut container = Container::default();
-    container.fixed(single.signature.as_bytes());
-    container.variable(positions.iter().flat_map(|position| position.to_le_bytes()).collect());
-    container.variable(key.to_vec());
-    container.variable(text(single.tag.as_deref())?);
-    container.finish()
+fn single(single: &AggregationSingle) -> Option<SingleSsz> {
+    Some(SingleSsz {
+        signature: *single.signature.as_bytes(),
+        pos: match &single.pos {
+            GroupPositions::One(position) => vec![*position],
+            GroupPositions::Several(positions) => positions.clone(),
+        },
+        pubkey: single.pubkey.iter().map(|key| not_zeros(key.as_bytes())).collect::<Option<_>>()?,
+        tag: text(single.tag.as_deref())?,
+    })
 }
 
-fn child(child: &AggregationChild) -> Option<Vec<u8>> {
-    let mut container = Container::default();
-    container.fixed(child.signature.as_bytes());
-    container.variable(child.bits.0.clone());
-    container.variable(text(child.tag.as_deref())?);
-    container.finish()
+fn child(child: &AggregationChild) -> Option<ChildSsz> {
+    Some(ChildSsz {
+        signature: *child.signature.as_bytes(),
+        bits: child.bits.0.clone(),
+        tag: text(child.tag.as_deref())?,
+    })
 }
 
-fn sign(wish: &SignAggregate) -> Option<Vec<u8>> {
-    let proof = match &wish.selection_proof {
-        None => &[0; 96],
-        Some(proof) => not_zeros(proof.as_bytes())?,
-    };
-    let mut container = Container::default();
-    container.fixed(wish.aggregator_pubkey.as_bytes());
-    container.number(wish.aggregator_index.0);
-    container.fixed(proof);
-    container.fixed([u8::from(wish.resign)]);
-    container.finish()
+fn sign(wish: &SignAggregate) -> Option<SignSsz> {
+    Some(SignSsz {
+        aggregator_pubkey: *wish.aggregator_pubkey.as_bytes(),
+        aggregator_index: wish.aggregator_index.0,
+        selection_proof: match &wish.selection_proof {
+            None => [0; 96],
+            Some(proof) => not_zeros(proof.as_bytes())?,
+        },
+        resign: wish.resign,
+    })
 }
 
 fn not_zero(number: u64) -> Option<u64> {
     (number != 0).then_some(number)
 }
 
-fn not_zeros(bytes: &[u8]) -> Option<&[u8]> {
-    bytes.iter().any(|byte| *byte != 0).then_some(bytes)
+fn not_zeros<const SIZE: usize>(bytes: &[u8; SIZE]) -> Option<[u8; SIZE]> {
+    bytes.iter().any(|byte| *byte != 0).then_some(*bytes)
 }
 
 /// A text that need not be there.
@@ -167,51 +243,5 @@ fn text(text: Option<&str>) -> Option<Vec<u8>> {
         None => Some(Vec::new()),
         Some("") => None,
         Some(text) => Some(text.as_bytes().to_vec()),
-    }
-}
-
-/// A list of elements of variable size: their offsets, then they themselves.
-fn list<T>(elements: &[T], encode: impl Fn(&T) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
-    let mut list = Container::default();
-    for element in elements {
-        list.variable(encode(element)?);
-    }
-    list.finish()
-}
-
-/// Members in their order. Those of variable size follow behind the others, which have their offsets.
-#[derive(Default)]
-struct Container {
-    fixed: Vec<u8>,
-    /// Where an offset belongs in `fixed`, and what it leads to.
-    variable: Vec<(usize, Vec<u8>)>,
-}
-
-impl Container {
-    fn fixed(&mut self, bytes: impl AsRef<[u8]>) {
-        self.fixed.extend_from_slice(bytes.as_ref());
-    }
-
-    fn number(&mut self, number: u64) {
-        self.fixed(number.to_le_bytes());
-    }
-
-    fn variable(&mut self, bytes: Vec<u8>) {
-        self.variable.push((self.fixed.len(), bytes));
-        self.fixed([0; OFFSET_BYTES]);
-    }
-
-    /// `None` when an offset has no room: the whole has more than 4 GiB.
-    fn finish(self) -> Option<Vec<u8>> {
-        let Self { fixed: mut bytes, variable } = self;
-        let fixed_bytes = bytes.len();
-        bytes.reserve_exact(variable.iter().map(|(_, part)| part.len()).sum());
-        for (place, part) in variable {
-            let offset = u32::try_from(bytes.len()).ok()?.to_le_bytes();
-            debug_assert!(place + OFFSET_BYTES <= fixed_bytes);
-            bytes[place..place + OFFSET_BYTES].copy_from_slice(&offset);
-            bytes.extend_from_slice(&part);
-        }
-        Some(bytes)
     }
 }

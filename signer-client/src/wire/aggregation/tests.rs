@@ -1,5 +1,6 @@
 //! The JSON of jobs, as the API has it.
 
+#[cfg(feature = "ssz")]
 mod ssz;
 
 use serde_json::{Value, json};
