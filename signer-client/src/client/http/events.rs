@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use super::{
     HttpSigner, aggregation,
     event_stream::{EventReader, RawEvent},
-    exchange, with_jitter,
+    exchange, wait_after,
 };
 use crate::{
     client::{AggregationError, BoxStream, Deadline, SignError},
@@ -130,14 +130,12 @@ impl Following<'_> {
     async fn bear(&mut self, error: AggregationError) -> Result<(), AggregationError> {
         let was_connected = self.connection.take().is_some();
         let wait = match &error {
-            // A signer that says "at once" is overloaded all the same.
-            AggregationError::Signer(SignError::Overloaded { retry_after: Some(wait), .. }) => {
-                (*wait).max(with_jitter(self.pause))
+            AggregationError::Signer(error)
+                if error.is_transient()
+                    || (was_connected && matches!(error, SignError::Malformed(_))) =>
+            {
+                wait_after(error, self.pause)
             }
-            AggregationError::Signer(SignError::Malformed(_)) if was_connected => {
-                with_jitter(self.pause)
-            }
-            AggregationError::Signer(error) if error.is_transient() => with_jitter(self.pause),
             _ => return Err(error),
         };
         if self.retries_left == 0 || wait >= self.deadline.remaining() {

@@ -159,13 +159,7 @@ impl HttpSigner {
             }
             retries_left -= 1;
             if !another {
-                // A signer that says "at once" is overloaded all the same.
-                let wait = match error {
-                    SignError::Overloaded { retry_after: Some(wait), .. } => {
-                        wait.max(with_jitter(pause))
-                    }
-                    _ => with_jitter(pause),
-                };
+                let wait = wait_after(&error, pause);
                 if wait >= deadline.remaining() {
                     return Err(error);
                 }
@@ -298,6 +292,15 @@ fn post(path: String, body: &impl Serialize) -> Result<Call, SignError> {
         message: format!("the request has no JSON form: {error}"),
     })?;
     Ok(Call { method: Method::POST, path, body: body.into(), content_type: JSON })
+}
+
+/// How long to wait before the next attempt: the pause, or longer if the signer says so. One that says
+/// "at once" is overloaded all the same.
+fn wait_after(error: &SignError, pause: Duration) -> Duration {
+    match error {
+        SignError::Overloaded { retry_after: Some(wait), .. } => (*wait).max(with_jitter(pause)),
+        _ => with_jitter(pause),
+    }
 }
 
 /// Between half of a pause and all of it, so that clients that failed together come back apart.
