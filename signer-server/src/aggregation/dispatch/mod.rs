@@ -221,14 +221,12 @@ impl<J: Copy + Eq, T: Copy + Ord> Dispatcher<J, T> {
     pub fn cancel(&mut self, job: J) -> Cancelled {
         let mut found = Cancelled::Unknown;
         for lane in self.lanes.values_mut() {
-            if let Some(running) = lane.running.take_if(|running| running.job == job) {
-                if running.is_started() {
-                    lane.running = Some(running);
-                    return Cancelled::Running;
-                }
-                found = Cancelled::BeforeStart;
+            if lane.running.as_ref().is_some_and(|run| run.job == job && run.is_started()) {
+                return Cancelled::Running;
             }
-            if lane.pending.take_if(|pending| pending.job == job).is_some() {
+            let awaited = lane.running.take_if(|run| run.job == job).is_some();
+            let pending = lane.pending.take_if(|pending| pending.job == job).is_some();
+            if awaited || pending {
                 found = Cancelled::BeforeStart;
             }
         }
