@@ -2,12 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Debug,
     num::NonZeroUsize,
     sync::{Arc, Mutex},
 };
 
-use midslot_tests::{key_files, requests};
+use midslot_tests::{key_files, requests, spans::Seen};
 use serde_json::{Value, json};
 use signer_server::{
     audit,
@@ -20,42 +19,20 @@ use signer_server::{
 };
 use tracing::{
     Subscriber,
-    field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
 use tracing_subscriber::{
     Layer, filter::Targets, layer::Context, layer::SubscriberExt, registry::LookupSpan,
 };
 
-/// A span as it was when it closed.
-#[derive(Clone, Debug, Default)]
-struct Seen {
-    name: &'static str,
-    parent: Option<&'static str>,
-    fields: BTreeMap<&'static str, String>,
-}
-
-impl Visit for Seen {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.fields.insert(field.name(), format!("{value:?}"));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.fields.insert(field.name(), value.to_owned());
-    }
-}
-
-/// Collects spans when they close.
+/// Collects spans as they are when they close.
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<Vec<Seen>>>);
 
 impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for Collector {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let span = context.span(id).unwrap();
-        let parent = span.parent().map(|parent| parent.name());
-        let mut seen = Seen { name: span.name(), parent, ..Seen::default() };
-        attributes.record(&mut seen);
-        span.extensions_mut().insert(seen);
+        let seen = Seen::new(attributes, id, &context);
+        context.span(id).unwrap().extensions_mut().insert(seen);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {

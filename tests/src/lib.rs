@@ -18,6 +18,7 @@ pub mod requests;
 pub mod signer;
 pub mod signing_roots;
 pub mod soak;
+pub mod spans;
 pub mod system_calls;
 pub mod wall_clock;
 

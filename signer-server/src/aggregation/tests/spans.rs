@@ -1,14 +1,14 @@
 //! The spans of a job, as a subscriber sees them that listens on the thread that proves.
 
-use std::{fmt::Debug, time::Instant};
+use std::time::Instant;
 
 use midslot_aggregation::{Group, Options};
+use midslot_tests::spans::Seen;
 use parking_lot::Mutex;
 use signer_client::wire::{Fork, aggregation::SigningOutcome};
 use tokio_util::sync::CancellationToken;
 use tracing::{
     Subscriber,
-    field::{Field, Visit},
     level_filters::LevelFilter,
     span::{Attributes, Id},
 };
@@ -35,26 +35,9 @@ use super::{
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<Vec<Seen>>>);
 
-#[derive(Clone, Default)]
-struct Seen {
-    name: &'static str,
-    parent: Option<&'static str>,
-    fields: BTreeMap<&'static str, String>,
-}
-
-impl Visit for Seen {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.fields.insert(field.name(), format!("{value:?}"));
-    }
-}
-
 impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for Collector {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let span = context.span(id).unwrap();
-        let parent = span.parent().map(|parent| parent.name());
-        let mut seen = Seen { name: span.name(), parent, ..Seen::default() };
-        attributes.record(&mut seen);
-        self.0.lock().push(seen);
+        self.0.lock().push(Seen::new(attributes, id, &context));
     }
 }
 
